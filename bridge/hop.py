@@ -1,0 +1,161 @@
+"""Hops: one conversion each, from a source format to a target format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .artifact import Artifact, Signature
+from .availability import Availability, packages_installed
+from .formats import Format
+from .layers import LayerMap, Spine
+from .outcome import Stage
+from .registry import Registry
+from .toolchain import probe as probe_toolchain
+from .worker import IN_PROCESS, WORKER
+
+EnterStage = Callable[[Stage], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopTask:
+    """What a hop is given.
+
+    Attributes:
+        source: The artifact to convert; ``None`` for a hop that starts from a live module.
+        out: Path to write the new artifact to; it lies in a scratch folder of this hop's own.
+        options: The options that the hop declared and the user set.
+        enter: To be called with a stage before it begins.
+        say: To be called with a line of progress.
+        live: In process, the live form of the source (a ``LiveModel``, an ``ExportedProgram``, a
+            ``ScriptModule``) or ``None``; always ``None`` in a worker.
+    """
+
+    source: Artifact | None
+    out: Path
+    options: Mapping[str, Any]
+    enter: EnterStage
+    say: Say
+    live: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopResult:
+    """What a hop made, beside the file at ``HopTask.out``.
+
+    Attributes:
+        signature: Inputs and outputs of the new artifact.
+        layer_map: Where the spine's layers are in it.
+        producer_version: Version of the library that made it.
+        spine: The spine, from a hop that defines one.
+        notes: What the hop has to say about the artifact.
+        live: Live form of the new artifact, for the next hop in the same process.
+    """
+
+    signature: Signature
+    layer_map: LayerMap = field(default_factory=LayerMap)
+    producer_version: str = ""
+    spine: Spine | None = None
+    notes: tuple[str, ...] = ()
+    live: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """One conversion.
+
+    Attributes:
+        name: Unique name, such as ``onnx2tf``.
+        title: What it does, in a few words.
+        source: Format that it reads.
+        target: Format that it writes; the same as ``source`` for a refinement (a simplifier), which
+            routes apply on arrival at that format.
+        convert: The conversion. It writes ``HopTask.out`` and raises on failure:
+            ``UnsupportedError``, ``MismatchError`` or anything that the library raises.
+        loss: How much of the source it may lose, 0 for nothing; the planner avoids this first.
+        cost: Typical seconds for a small model; the planner avoids this second.
+        place: Where it runs: ``IN_PROCESS``, ``WORKER`` or the name of a toolchain.
+        packages: Distributions of our own environment that it needs.
+        options: Names of the options that it takes.
+        version: Raised when the hop's own code changes what it makes, so that nothing made by the
+            older code is reused.
+    """
+
+    name: str
+    title: str
+    source: Format
+    target: Format
+    convert: Callable[[HopTask], HopResult]
+    loss: int = 0
+    cost: float = 1.0
+    place: str = WORKER
+    packages: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    version: int = 1
+
+    @property
+    def refines(self) -> bool:
+        """Whether it improves a file within its format."""
+        return self.source == self.target
+
+    def probe(self) -> Availability:
+        """Tell whether the hop can run here, without importing its framework."""
+        if self.place not in (IN_PROCESS, WORKER):
+            return probe_toolchain(self.place)
+        return packages_installed(self.packages)
+
+
+HOPS: Registry[Hop] = Registry("hop", packages=("bridge.converters",), group="driftbridge.hops")
+
+
+def register_hop(hop: Hop) -> Hop:
+    """Add a hop to the converter graph; a name that is taken raises ``RegistryError``."""
+    HOPS.register(hop.name, hop, home=hop.convert.__module__)
+    return hop
+
+
+def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[str, Any]:
+    """Run a hop's conversion by reference; this is what crosses to a worker.
+
+    Args:
+        arguments: ``convert`` (``"module:name"``), ``source`` (an artifact as JSON, or ``None``),
+            ``out``, ``options``, and in process ``live``.
+        enter: Called before a stage begins.
+        say: Called with a line of progress.
+
+    Returns:
+        The result as JSON data; in process with the live object under ``"live"``.
+    """
+    import importlib
+
+    module, _, name = arguments["convert"].partition(":")
+    convert = getattr(importlib.import_module(module), name)
+    source = arguments["source"]
+    result: HopResult = convert(
+        HopTask(
+            source=Artifact.from_json(source) if source else None,
+            out=Path(arguments["out"]),
+            options=arguments["options"],
+            enter=enter,
+            say=say,
+            live=arguments.get("live"),
+        )
+    )
+    answer = {
+        "signature": result.signature.to_json(),
+        "layer_map": result.layer_map.to_json(),
+        "producer_version": result.producer_version,
+        "spine": result.spine.to_json() if result.spine else None,
+        "notes": list(result.notes),
+    }
+    if "live" in arguments:
+        answer["live"] = result.live
+    return answer
+
+
+def reference_of(function: Callable[..., Any]) -> str:
+    """Return ``"module:name"`` of a module-level function."""
+    return f"{function.__module__}:{function.__qualname__}"

@@ -1,0 +1,113 @@
+"""One registry class for hops, runtimes, lowerings and metrics."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from .errors import RegistryError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind, from our own modules and from other people's packages.
+
+    Nothing lists the members: each registers itself when its module is imported, and every module
+    of ``packages`` and every entry point of ``group`` is imported on the first look-up.
+
+    Args:
+        kind: What is registered, for messages: ``"hop"``.
+        packages: Packages of ours whose direct modules register members.
+        group: Entry point group under which other distributions name modules that do.
+    """
+
+    def __init__(self, kind: str, *, packages: Sequence[str] = (), group: str = "") -> None:
+        self.kind = kind
+        self._packages = tuple(packages)
+        self._group = group
+        self._members: dict[str, T] = {}
+        self._homes: dict[str, str] = {}
+        self._loaded = False
+
+    def register(self, name: str, member: T, *, home: str) -> None:
+        """Add a member.
+
+        Args:
+            name: Its unique name.
+            member: The thing itself.
+            home: Module that defines it, for messages.
+
+        Raises:
+            RegistryError: The name is taken; both places are named.
+        """
+        if name in self._members:
+            raise RegistryError(
+                f"two {self.kind}s are called {name!r}: one in {self._homes[name]}, one in {home}",
+                hint=f"rename one {self.kind}",
+            )
+        self._members[name] = member
+        self._homes[name] = home
+
+    def adder(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers what it decorates under ``name``."""
+
+        def add(member: T) -> T:
+            self.register(name, member, home=getattr(member, "__module__", "?"))
+            return member
+
+        return add
+
+    def unregister(self, name: str) -> None:
+        """Remove a member, for a plug-in that goes away; unknown names raise ``RegistryError``."""
+        self.get(name)
+        del self._members[name]
+        del self._homes[name]
+
+    def get(self, name: str) -> T:
+        """Look a member up.
+
+        Raises:
+            RegistryError: Nobody registered the name; near matches are listed.
+        """
+        self._load()
+        try:
+            return self._members[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._members, n=3, cutoff=0.5)
+            raise RegistryError(
+                f"there is no {self.kind} {name!r}",
+                hint="did you mean " + " or ".join(near) + "?"
+                if near
+                else f"known: {', '.join(sorted(self._members)) or 'none'}",
+            ) from None
+
+    def home(self, name: str) -> str:
+        """Return the module that registered ``name``."""
+        self.get(name)
+        return self._homes[name]
+
+    def __iter__(self) -> Iterator[T]:
+        self._load()
+        return iter(list(self._members.values()))
+
+    def names(self) -> list[str]:
+        """Return all registered names, sorted."""
+        self._load()
+        return sorted(self._members)
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        for package in self._packages:
+            folder = importlib.import_module(package)
+            for module in pkgutil.iter_modules(folder.__path__):
+                importlib.import_module(f"{package}.{module.name}")
+        if self._group:
+            for entry in importlib.metadata.entry_points(group=self._group):
+                entry.load()

@@ -1,0 +1,124 @@
+"""Where work runs: in this process, in a worker of our environment, or in a toolchain's worker."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ..outcome import Stage
+from ..toolchain import environment_of, python_of
+from .failure import WorkFailure, describe, failure
+from .limits import Limits, time_limit
+from .process import WorkerProcess
+
+IN_PROCESS = "in process"
+WORKER = "worker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        place: ``IN_PROCESS``, ``WORKER`` (optionally ``worker:GROUP``, a process of its own), or
+            the name of a toolchain.
+        function: ``"module:name"`` of ``function(arguments, enter, progress) -> result``, where
+            ``enter(stage)`` is called before a stage begins and arguments and result are JSON data.
+        arguments: Its arguments.
+        live: Objects handed to the function as ``arguments["live"]`` when it runs in process.
+        first_stage: Stage that counts as entered before the function says otherwise.
+    """
+
+    place: str
+    function: str
+    arguments: dict[str, Any]
+    live: Any = None
+    first_stage: Stage = Stage.LOAD
+
+
+@dataclass(kw_only=True)
+class WorkPool:
+    """The worker processes of one run; each place has one, which imports its framework once.
+
+    Use it as a context manager, so that no process outlives the run.
+
+    Attributes:
+        limits: Limits of every job.
+        progress: Called with a line of text when a job has something to say.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    progress: Callable[[str], None] = lambda text: None
+    _workers: dict[str, WorkerProcess] = field(default_factory=dict)
+
+    def __enter__(self) -> WorkPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def call(self, job: Job) -> Any:
+        """Run ``job`` where it belongs and return its result.
+
+        Raises:
+            WorkFailure: It failed, in whatever way; with the stage and the symptom.
+            KeyboardInterrupt: The user interrupted; the workers end with the pool.
+        """
+        if job.place == IN_PROCESS:
+            return self._call_here(job)
+        worker = self.worker(job.place)
+        try:
+            return worker.call(
+                job.function,
+                job.arguments,
+                limits=self.limits,
+                first_stage=job.first_stage,
+                progress=self.progress,
+            )
+        finally:
+            if not worker.alive:
+                self._workers.pop(job.place).close()
+
+    def worker(self, place: str) -> WorkerProcess:
+        """Return the worker of ``place``, starting it if there is none."""
+        if place not in self._workers:
+            if place.partition(":")[0] == WORKER:
+                self._workers[place] = WorkerProcess(path=sys.path)
+            else:
+                self._workers[place] = WorkerProcess(
+                    python=str(python_of(place, self.progress)), environment=environment_of(place)
+                )
+        return self._workers[place]
+
+    def _call_here(self, job: Job) -> Any:
+        stage = job.first_stage
+
+        def enter(entered: Stage) -> None:
+            nonlocal stage
+            stage = entered
+
+        module, _, name = job.function.partition(":")
+        function: Any = importlib.import_module(module)
+        for part in name.split("."):
+            function = getattr(function, part)
+        try:
+            with time_limit(self.limits.seconds):
+                return function({**job.arguments, "live": job.live}, enter, self.progress)
+        except WorkFailure:
+            raise
+        except Exception as error:
+            raise failure(
+                {**describe(error), "traceback": traceback.format_exc()}, stage
+            ) from error

@@ -1,0 +1,1 @@
+"""The runtimes, one per file; each registers itself when it is imported."""
