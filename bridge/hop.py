@@ -30,6 +30,9 @@ class HopTask:
         options: The options that the hop declared and the user set.
         enter: To be called with a stage before it begins.
         say: To be called with a line of progress.
+        spine: The layers of the source model, once a hop has defined them.
+        examples: An npz file with one array per input, in the source's layout, to try the result
+            on; ``None`` if there are no inputs.
         live: In process, the live form of the source (a ``LiveModel``, an ``ExportedProgram``, a
             ``ScriptModule``) or ``None``; always ``None`` in a worker.
     """
@@ -39,6 +42,8 @@ class HopTask:
     options: Mapping[str, Any]
     enter: EnterStage
     say: Say
+    spine: Spine | None = None
+    examples: Path | None = None
     live: Any = None
 
 
@@ -122,7 +127,7 @@ def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[s
 
     Args:
         arguments: ``convert`` (``"module:name"``), ``source`` (an artifact as JSON, or ``None``),
-            ``out``, ``options``, and in process ``live``.
+            ``out``, ``options``, ``spine`` and ``examples``, and in process ``live``.
         enter: Called before a stage begins.
         say: Called with a line of progress.
 
@@ -141,6 +146,8 @@ def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[s
             options=arguments["options"],
             enter=enter,
             say=say,
+            spine=Spine.from_json(arguments["spine"]) if arguments.get("spine") else None,
+            examples=Path(arguments["examples"]) if arguments.get("examples") else None,
             live=arguments.get("live"),
         )
     )

@@ -17,7 +17,7 @@ class Layer:
         op: Operator, such as ``aten.conv2d`` or ``onnx.Conv``.
         module: Path of the module that it belongs to (``features.3.conv.1``); empty for the root.
         source: The user's own ``file:line``, or empty.
-        inputs: Ids of the layers that it reads, in order.
+        inputs: Ids of the layers and names of the model inputs that it reads, in order.
         shape: Shape of its result with the example inputs; ``None`` where it is not one tensor.
         dtype: Type of its result's elements, such as ``float32``.
     """
@@ -38,11 +38,14 @@ class Spine:
     Attributes:
         origin: Format that the layers are the nodes of (``exported``, ``torchscript``, ``onnx``).
         layers: The layers; ids are unique.
-        outputs: For each output of the model, in order, the layer that makes it.
+        inputs: Names of the model's inputs.
+        outputs: For each output of the model, in order, the layer that makes it (or the input that
+            is passed through, or an empty text for a constant).
     """
 
     origin: str
     layers: tuple[Layer, ...]
+    inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,6 +60,7 @@ class Spine:
         """Return the spine as plain JSON data."""
         return {
             "origin": self.origin,
+            "inputs": list(self.inputs),
             "outputs": list(self.outputs),
             "layers": [
                 {
@@ -77,6 +81,7 @@ class Spine:
         """Rebuild a spine from what ``to_json`` returned."""
         return cls(
             origin=data["origin"],
+            inputs=tuple(data["inputs"]),
             outputs=tuple(data["outputs"]),
             layers=tuple(
                 Layer(
@@ -213,6 +218,56 @@ class LayerMap:
 def identity_map(layers: Iterable[str]) -> LayerMap:
     """Return the map of an artifact whose tensors carry the names of the layers."""
     return LayerMap(places={layer: Place(tensor=layer) for layer in layers})
+
+
+_IDENTITIES = {"dropout", "clone", "contiguous", "alias", "detach", "lift_fresh_copy", "identity"}
+
+
+def explain_absences(spine: Spine, mapped: Mapping[str, Place]) -> LayerMap:
+    """Complete a map: give each layer without a tensor the reason that the graph shows.
+
+    A layer that depends on no input was folded into a constant; one that changes nothing was
+    eliminated; one whose only reader has a tensor was fused into that reader (or, through readers
+    that are fused themselves, into the next that has one). Whatever remains is unexplained.
+
+    Args:
+        spine: The layers.
+        mapped: The layers that have a place already.
+
+    Returns:
+        A place for every layer of the spine, in its order.
+    """
+    readers: dict[str, list[str]] = {}
+    live = set(spine.inputs)
+    for layer in spine.layers:
+        if live.intersection(layer.inputs):
+            live.add(layer.id)
+        for read in layer.inputs:
+            readers.setdefault(read, []).append(layer.id)
+    places: dict[str, Place] = {}
+    for layer in reversed(spine.layers):
+        places[layer.id] = mapped.get(layer.id) or _reason(layer, readers, live, places)
+    return LayerMap(places={layer: places[layer] for layer in spine.ids()})
+
+
+def _reason(
+    layer: Layer, readers: Mapping[str, list[str]], live: set[str], places: Mapping[str, Place]
+) -> Place:
+    if layer.id not in live:
+        return Place(absence=Absence.FOLDED, detail="it depends on no input")
+    reading = set(readers.get(layer.id, ()))
+    if layer.op.rpartition(".")[2] in _IDENTITIES:
+        return Place(absence=Absence.ELIMINATED, detail="it changes nothing")
+    if not reading:
+        return Place(absence=Absence.ELIMINATED, detail="nothing reads it")
+    if len(reading) == 1:
+        (reader,) = reading
+        place = places[reader]
+        if place.tensor is not None:
+            return Place(absence=Absence.FUSED, into=reader)
+        if place.absence is Absence.FUSED:
+            return Place(absence=Absence.FUSED, into=place.into)
+    return Place(absence=Absence.UNEXPLAINED)
 
 
 def _compose(

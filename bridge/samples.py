@@ -1,0 +1,231 @@
+"""The inputs that a model is captured with and compared on: declared, drawn or real."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .artifact import TensorSpec
+from .errors import InputError
+
+Arrays = dict[str, NDArray[Any]]
+
+LABELS = "labels"
+EXPECTED = "expected"
+
+_DECLARATION = re.compile(
+    r"(?:(?P<name>[^=]+)=)?(?P<shape>scalar|\??\d*(?:x\??\d*)*)"
+    r"(?::(?P<dtype>\w+))?(?::(?P<low>-?[\d.e+]+)\.\.(?P<high>-?[\d.e+]+))?"
+)
+_DYNAMIC_EXAMPLE = 2  # torch.export would take a 1 for a constant
+_DTYPES = {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """An input as the user declares it: ``name=?x3x224x224:float32:0..1``.
+
+    Attributes:
+        name: Parameter of ``forward``; empty for "the next one".
+        shape: Sizes of an example.
+        dynamic: Axes whose size may change.
+        dtype: NumPy name of the element type.
+        low: Least value to draw; ``None`` if it was not declared.
+        high: Greatest value to draw.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dynamic: tuple[int, ...] = ()
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> InputSpec:
+        """Read a declaration.
+
+        ``?`` is a dynamic dimension, of size 2 in the examples; ``?16`` is one of size 16 in the
+        examples; ``scalar`` is a tensor without dimensions.
+
+        Raises:
+            InputError: The text is not of that form.
+        """
+        match = _DECLARATION.fullmatch(text.strip())
+        sizes = match["shape"].split("x") if match and match["shape"] != "scalar" else []
+        if not match or any(size == "" for size in sizes):
+            raise InputError(
+                f"{text!r} does not declare an input",
+                hint="the form is NAME=1x3x224x224:float32, with ? for a dynamic dimension "
+                "and, if wanted, :0..1 for the range of values",
+            )
+        dtype = match["dtype"] or "float32"
+        if dtype not in _DTYPES:
+            raise InputError(
+                f"{text!r}: there is no element type {dtype!r}",
+                hint=f"types: {', '.join(sorted(_DTYPES))}",
+            )
+        return cls(
+            name=match["name"] or "",
+            shape=tuple(int(size.lstrip("?") or _DYNAMIC_EXAMPLE) for size in sizes),
+            dynamic=tuple(axis for axis, size in enumerate(sizes) if size.startswith("?")),
+            dtype=dtype,
+            low=float(match["low"]) if match["low"] else None,
+            high=float(match["high"]) if match["high"] else None,
+        )
+
+    def draw(self, rng: np.random.Generator) -> NDArray[Any]:
+        """Draw an array; without a declared range: normal floats, 0 and 1 for the rest."""
+        dtype = np.dtype(self.dtype)
+        if self.low is None or self.high is None:
+            if dtype.kind == "f":
+                return rng.standard_normal(self.shape).astype(dtype)
+            return rng.integers(0, 2, self.shape).astype(dtype)
+        if dtype.kind == "f":
+            return rng.uniform(self.low, self.high, self.shape).astype(dtype)
+        return rng.integers(int(self.low), int(self.high) + 1, self.shape).astype(dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Inputs to compare on.
+
+    Attributes:
+        arrays: Input name → samples ``[K, *shape]``, each of the model's own shape.
+        origin: Where they come from, for the report.
+        labels: ``[K, batch]`` true classes (or values), if they are known.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    origin: str
+    labels: NDArray[Any] | None = field(default=None)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(next(iter(self.arrays.values())))
+
+    def first(self) -> Arrays:
+        """Return the first sample."""
+        return {name: stacked[0] for name, stacked in self.arrays.items()}
+
+    def head(self, count: int) -> Samples:
+        """Return the first ``count`` samples, or all if there are fewer."""
+        return Samples(
+            arrays={name: stacked[:count] for name, stacked in self.arrays.items()},
+            origin=self.origin,
+            labels=None if self.labels is None else self.labels[:count],
+        )
+
+
+def draw_like(examples: Mapping[str, NDArray[Any]], seed: int) -> Arrays:
+    """Draw inputs of the examples' shapes and types, and from their ranges.
+
+    Floats are normal with the example's mean and deviation, and stay within its range if that
+    looks bounded (all in [0, 1], say, or all in [-1, 1]); integers are drawn between the least and
+    the greatest value of the example; booleans with the example's share of ones.
+    """
+    drawn: Arrays = {}
+    for name, example in examples.items():
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        drawn[name] = _draw(rng, example)
+    return drawn
+
+
+def draw_samples(examples: Mapping[str, NDArray[Any]], count: int) -> Samples:
+    """Return the examples and ``count - 1`` drawn after them."""
+    rows: Sequence[Mapping[str, NDArray[Any]]] = [
+        examples,
+        *(draw_like(examples, seed) for seed in range(1, count)),
+    ]
+    return Samples(
+        arrays={name: np.stack([row[name] for row in rows]) for name in examples},
+        origin=f"the example inputs and {count - 1} drawn from their ranges",
+    )
+
+
+def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
+    """Read real inputs.
+
+    Args:
+        path: An npz file with one array per input, or a folder with one ``NAME.npy`` per input.
+            Each array holds samples on its first axis: ``[N, ...]`` for a model whose batch is
+            ``B`` gives ``N // B`` samples. ``labels`` may hold the truth, ``expected`` is left
+            alone.
+        inputs: The model's inputs.
+
+    Raises:
+        InputError: A file is missing or damaged, or a name, shape or type does not fit.
+    """
+    stored = _read_arrays(path)
+    labels = stored.pop(LABELS, None)
+    stored.pop(EXPECTED, None)
+    names = [spec.name for spec in inputs]
+    unknown, missing = sorted(set(stored) - set(names)), sorted(set(names) - set(stored))
+    if unknown or missing:
+        raise InputError(
+            f"{path} does not fit the model's inputs ({', '.join(map(str, inputs))})"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
+            + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+        )
+    arrays = {spec.name: _split(path, stored[spec.name], spec) for spec in inputs}
+    count = min(len(stacked) for stacked in arrays.values())
+    if not count:
+        raise InputError(f"{path} holds no whole sample")
+    batch = next(iter(stored.values())).shape[0] // count
+    return Samples(
+        arrays={name: stacked[:count] for name, stacked in arrays.items()},
+        origin=f"{count} real samples of {path.name}",
+        labels=None
+        if labels is None
+        else labels[: count * batch].reshape(count, batch, *labels.shape[1:]),
+    )
+
+
+def _read_arrays(path: Path) -> Arrays:
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
+    try:
+        if path.is_dir():
+            return {file.stem: np.load(file) for file in sorted(path.glob("*.npy"))}
+        with np.load(path) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        raise InputError(f"{path} is not an npz file of plain arrays: {error}") from error
+
+
+def _split(path: Path, array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """Cut ``[N, ...]`` into samples ``[K, *shape]``; a dynamic batch is taken as 1."""
+    batch = (spec.shape[0] or 1) if spec.shape else 1
+    rest = spec.shape[1:] if spec.shape else ()
+    fits = array.ndim == max(1, len(spec.shape)) and all(
+        wanted in (None, actual) for wanted, actual in zip(rest, array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise InputError(f"{path}: {spec.name!r} is {list(array.shape)}; the model takes {spec}")
+    if array.dtype.name != spec.dtype:
+        raise InputError(f"{path}: {spec.name!r} is {array.dtype}; the model takes {spec}")
+    count = len(array) // batch
+    shape = (count, batch, *array.shape[1:]) if spec.shape else (count,)
+    return array[: count * batch].reshape(shape)
+
+
+def _draw(rng: np.random.Generator, example: NDArray[Any]) -> NDArray[Any]:
+    if not example.size:
+        return example.copy()
+    if example.dtype.kind == "b":
+        return rng.random(example.shape) < example.mean()
+    low, high = example.min(), example.max()
+    if example.dtype.kind in "iu":
+        return rng.integers(low, high, example.shape, dtype=example.dtype, endpoint=True)
+    drawn = rng.normal(example.mean(), example.std() or 1.0, example.shape)
+    if low >= -1 and high <= 1:
+        drawn = np.clip(drawn, 0.0 if low >= 0 else -1.0, 1.0)
+    return drawn.astype(example.dtype)

@@ -1,0 +1,215 @@
+"""exported → onnx: torch's own exporter, with the origin of every value kept."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import operator
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..artifact import Signature, TensorSpec
+from ..errors import UnsupportedError, UnsupportedOperator
+from ..formats import EXPORTED, ONNX
+from ..hop import Hop, HopResult, HopTask, register_hop
+from ..layers import Layer, LayerMap, Place, Spine, explain_absences
+from ..outcome import Stage
+from ..worker import IN_PROCESS
+
+if TYPE_CHECKING:
+    import torch
+
+_LARGEST_PROTOBUF = 2**31 - 2**20
+
+
+def convert(task: HopTask) -> HopResult:
+    """Export a captured program to ONNX.
+
+    Value names are the names of the nodes that torch.onnx lowers; these differ from the spine's
+    where the program was decomposed (a ``view_1`` may come from the spine's ``reshape``), so the
+    layer map follows torch's own record of origins and never the names alone.
+
+    Raises:
+        UnsupportedError: All operators that torch.onnx has no rule for.
+    """
+    import torch
+
+    assert task.source is not None
+    assert task.spine is not None
+    task.enter(Stage.LOAD)
+    program = task.live if task.live is not None else torch.export.load(task.source.path)
+    task.enter(Stage.LOWER)
+    signature = task.source.signature
+    opset = task.options.get("opset")
+    with _quiet():
+        exported = _export(program, [spec.name for spec in signature.outputs], opset)
+    layer_map = _layer_map(task.spine, exported, [spec.name for spec in signature.outputs])
+    _annotate(exported.model.graph, task.spine, layer_map)
+    task.enter(Stage.SERIALIZE)
+    weights = sum(each.const_value.nbytes for each in exported.model.graph.initializers.values())
+    exported.save(str(task.out), external_data=weights > _LARGEST_PROTOBUF)
+    return HopResult(
+        signature=_signature(exported.model.graph, signature),
+        layer_map=layer_map,
+        producer_version=torch.__version__,
+    )
+
+
+def _export(program: Any, output_names: list[str], opset: int | None) -> Any:
+    import torch
+
+    try:
+        return torch.onnx.export(
+            program,
+            dynamo=True,
+            output_names=output_names,
+            opset_version=opset,
+            optimize=True,
+            verbose=False,
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        unsupported = list(_without_rule(program))
+        if unsupported:
+            raise UnsupportedError("exported → onnx", unsupported) from error
+        raise
+
+
+def _without_rule(program: torch.export.ExportedProgram) -> Iterator[UnsupportedOperator]:
+    """All operators of the program that torch.onnx has neither a rule nor a decomposition for."""
+    from torch.onnx._internal.exporter import _registration
+
+    from .torch_export import operator_name, user_frame
+
+    rules = _registration.ONNXRegistry.from_torchlib()
+    decomposed = program.run_decompositions()
+    counts: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for node in decomposed.graph.nodes:
+        if node.op != "call_function" or node.target is operator.getitem:
+            continue
+        if not rules.is_registered(node.target):
+            name = operator_name(node.target)
+            counts[name] = counts.get(name, 0) + 1
+            first.setdefault(name, user_frame(node.meta.get("stack_trace") or ""))
+    for name, count in counts.items():
+        yield UnsupportedOperator(operator=name, count=count, where=first[name] or None)
+
+
+def _layer_map(spine: Spine, exported: Any, output_names: list[str]) -> LayerMap:
+    graph = exported.model.graph
+    values = {value.name for node in graph for value in node.outputs}
+    nodes = list(exported.exported_program.graph.nodes)
+    # the exporter renames what the program returns
+    renamed = dict(zip(_returned(exported.exported_program), output_names, strict=True))
+    ends = _ends_by_origin(nodes)
+    mapped: dict[str, Place] = {}
+    for layer in spine.layers:
+        node = _end_for(layer, ends)
+        if node is None:
+            continue
+        name = node.name if node.name in values else renamed.get(node.name)
+        if name in values:
+            mapped[layer.id] = Place(tensor=name)
+    return explain_absences(spine, mapped)
+
+
+def _returned(program: torch.export.ExportedProgram) -> list[str]:
+    return [
+        spec.arg.name
+        for spec in program.graph_signature.output_specs
+        if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
+    ]
+
+
+def _ends_by_origin(nodes: list[Any]) -> dict[str, list[Any]]:
+    """Spine name → nodes lowered from it whose results other layers read."""
+    import torch
+
+    origins = {node: _origin(node) for node in nodes if node.op == "call_function"}
+    ends: dict[str, list[Any]] = {}
+    for node, origin in origins.items():
+        if not isinstance(node.meta.get("val"), torch.Tensor):
+            continue
+        if any(origins.get(user) != origin for user in node.users):
+            ends.setdefault(origin, []).append(node)
+    return ends
+
+
+def _origin(node: torch.fx.Node) -> str:
+    """Name of the node of the captured program that this one was lowered from."""
+    source = node.meta.get("from_node")
+    if not source:
+        return node.name
+    last = source[-1]
+    while last.from_node:
+        last = last.from_node[-1]
+    return str(last.name)
+
+
+def _end_for(layer: Layer, ends: Mapping[str, list[Any]]) -> Any:
+    """The node that holds a layer's result, if exactly one does."""
+    candidates = [node for node in ends.get(layer.id, ()) if _shape(node) == layer.shape]
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _shape(node: torch.fx.Node) -> tuple[int, ...]:
+    return tuple(
+        size if isinstance(size, int) else int(size.node.hint) for size in node.meta["val"].shape
+    )
+
+
+def _annotate(graph: Any, spine: Spine, layer_map: LayerMap) -> None:
+    """Write layer, module path and source line of each node into its metadata, in our own keys."""
+    layers = {layer.id: layer for layer in spine.layers}
+    by_value = {place.tensor: layers[name] for name, place in layer_map.mapped().items()}
+    for node in graph:
+        node.metadata_props.pop("pkg.torch.onnx.fx_node", None)
+        for value in node.outputs:
+            layer = by_value.get(value.name)
+            if layer:
+                node.metadata_props["driftbridge.layer"] = layer.id
+                node.metadata_props["driftbridge.module"] = layer.module
+                node.metadata_props["driftbridge.source"] = layer.source
+
+
+def _signature(graph: Any, source: Signature) -> Signature:
+    """The source's signature with the names that the ONNX graph really has."""
+
+    def named(spec: TensorSpec, value: Any) -> TensorSpec:
+        return TensorSpec(name=value.name, shape=spec.shape, dtype=spec.dtype)
+
+    return Signature(
+        inputs=tuple(named(*pair) for pair in zip(source.inputs, graph.inputs, strict=True)),
+        outputs=tuple(named(*pair) for pair in zip(source.outputs, graph.outputs, strict=True)),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's remarks on optional packages; its errors are exceptions."""
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)
+
+
+register_hop(
+    Hop(
+        name="torch-onnx",
+        title="torch.onnx (dynamo)",
+        source=EXPORTED,
+        target=ONNX,
+        convert=convert,
+        cost=2.0,
+        place=IN_PROCESS,
+        packages=("torch", "onnx", "onnxscript"),
+        options=("opset",),
+    )
+)

@@ -1,0 +1,45 @@
+"""torchscript → mobile: the lite interpreter's flatbuffer."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..formats import MOBILE, TORCHSCRIPT
+from ..hop import Hop, HopResult, HopTask, register_hop
+from ..layers import Absence, LayerMap, Place
+from ..outcome import Stage
+from ..worker import IN_PROCESS
+
+
+def convert(task: HopTask) -> HopResult:
+    """Write a TorchScript module in the flatbuffer form of the lite interpreter (PTMF)."""
+    import torch
+
+    assert task.source is not None
+    task.enter(Stage.LOAD)
+    module = task.live if task.live is not None else torch.jit.load(task.source.path)
+    task.enter(Stage.SERIALIZE)
+    with warnings.catch_warnings():
+        # the deprecation of the lite interpreter is said in the documentation, not at each run
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module._save_for_lite_interpreter(str(task.out), _use_flatbuffer=True)
+    opaque = Place(absence=Absence.OPAQUE, detail="the lite interpreter shows no inner tensors")
+    return HopResult(
+        signature=task.source.signature,
+        layer_map=LayerMap(places={layer: opaque for layer in task.source.layer_map.places}),
+        producer_version=torch.__version__,
+    )
+
+
+register_hop(
+    Hop(
+        name="lite-interpreter",
+        title="PyTorch Mobile flatbuffer",
+        source=TORCHSCRIPT,
+        target=MOBILE,
+        convert=convert,
+        cost=0.5,
+        place=IN_PROCESS,
+        packages=("torch",),
+    )
+)
