@@ -16,6 +16,7 @@ from ..formats import EXPORTED, ONNX
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..layers import Layer, LayerMap, Place, Spine, explain_absences
 from ..outcome import Stage
+from ..program import example_shape, operator_name, output_nodes, user_frame
 from ..worker import IN_PROCESS
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ def _without_rule(program: torch.export.ExportedProgram) -> Iterator[Unsupported
     """All operators of the program that torch.onnx has neither a rule nor a decomposition for."""
     from torch.onnx._internal.exporter import _registration
 
-    from .torch_export import operator_name, user_frame
-
     rules = _registration.ONNXRegistry.from_torchlib()
     decomposed = program.run_decompositions()
     counts: dict[str, int] = {}
@@ -102,7 +101,7 @@ def _layer_map(spine: Spine, exported: Any, output_names: list[str]) -> LayerMap
     values = {value.name for node in graph for value in node.outputs}
     nodes = list(exported.exported_program.graph.nodes)
     # the exporter renames what the program returns
-    renamed = dict(zip(_returned(exported.exported_program), output_names, strict=True))
+    renamed = dict(zip(output_nodes(exported.exported_program), output_names, strict=True))
     ends = _ends_by_origin(nodes)
     mapped: dict[str, Place] = {}
     for layer in spine.layers:
@@ -113,14 +112,6 @@ def _layer_map(spine: Spine, exported: Any, output_names: list[str]) -> LayerMap
         if name in values:
             mapped[layer.id] = Place(tensor=name)
     return explain_absences(spine, mapped)
-
-
-def _returned(program: torch.export.ExportedProgram) -> list[str]:
-    return [
-        spec.arg.name
-        for spec in program.graph_signature.output_specs
-        if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
-    ]
 
 
 def _ends_by_origin(nodes: list[Any]) -> dict[str, list[Any]]:
@@ -150,14 +141,8 @@ def _origin(node: torch.fx.Node) -> str:
 
 def _end_for(layer: Layer, ends: Mapping[str, list[Any]]) -> Any:
     """The node that holds a layer's result, if exactly one does."""
-    candidates = [node for node in ends.get(layer.id, ()) if _shape(node) == layer.shape]
+    candidates = [node for node in ends.get(layer.id, ()) if example_shape(node) == layer.shape]
     return candidates[0] if len(candidates) == 1 else None
-
-
-def _shape(node: torch.fx.Node) -> tuple[int, ...]:
-    return tuple(
-        size if isinstance(size, int) else int(size.node.hint) for size in node.meta["val"].shape
-    )
 
 
 def _annotate(graph: Any, spine: Spine, layer_map: LayerMap) -> None:

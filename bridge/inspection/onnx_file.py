@@ -1,0 +1,159 @@
+"""Reader of ONNX files; the external data beside them is not read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from ..artifact import TensorSpec
+from .facts import DamagedError, Facts, bytes_of, operator_counts, signature_of
+
+
+def inspect_onnx(path: Path) -> Facts:
+    """Read an ONNX model.
+
+    Raises:
+        DamagedError: It is not one.
+    """
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except DecodeError as error:
+        raise DamagedError(str(error)) from error
+    opsets = {each.domain: each.version for each in model.opset_import}
+    uses = list(_uses(model.graph.node, opsets))
+    for function in model.functions:
+        local = {each.domain: each.version for each in function.opset_import}
+        uses += _uses(function.node, {**opsets, **local})
+    tensors = list(_stored(model.graph))
+    details = {
+        "ir_version": str(model.ir_version),
+        "opset_imports": ", ".join(f"{domain or 'ai.onnx'} {opsets[domain]}" for domain in opsets),
+        "functions": str(len(model.functions)),
+        "graph": model.graph.name,
+        "description": model.doc_string,
+        "symbolic_dimensions": _symbols(model.graph),
+        "external_data": _external(path, tensors),
+        **{f"metadata.{each.key}": each.value for each in model.metadata_props},
+    }
+    stored = {tensor.name for tensor in model.graph.initializer}
+    signature = signature_of(
+        # before IR version 4 every initializer was listed as an input too
+        [_spec(value) for value in model.graph.input if value.name not in stored],
+        [_spec(value) for value in model.graph.output],
+        details,
+    )
+    return Facts(
+        signature=signature,
+        operators=operator_counts(uses),
+        parameters=sum(math.prod(tensor.dims) for tensor in tensors),
+        parameter_bytes=sum(_bytes(tensor) for tensor in tensors),
+        producer=model.producer_name,
+        producer_version=model.producer_version,
+        details={key: text for key, text in details.items() if text},
+    )
+
+
+def _uses(
+    nodes: Iterable[onnx.NodeProto], opsets: Mapping[str, int]
+) -> Iterator[tuple[str, int | None]]:
+    """Name and version of every operator, also in the bodies of loops and branches."""
+    for node in nodes:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        name = f"{domain}.{node.op_type}" if domain else node.op_type
+        yield name, _since(node.op_type, domain, opsets.get(domain))
+        for graph in _subgraphs(node):
+            yield from _uses(graph.node, opsets)
+
+
+def _since(operator: str, domain: str, opset: int | None) -> int | None:
+    """Version of the operator that an opset contains; ``None`` if ONNX does not define it."""
+    if opset is None or not onnx.defs.has(operator, domain):
+        return None
+    try:
+        return int(onnx.defs.get_schema(operator, opset, domain).since_version)
+    except onnx.defs.SchemaError:  # it came after this opset
+        return None
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def _stored(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Initializers of a graph and of its subgraphs; of a sparse one the values that it stores."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+    for node in graph.node:
+        for subgraph in _subgraphs(node):
+            yield from _stored(subgraph)
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return sum(len(text) for text in tensor.string_data)
+    return bytes_of(math.prod(tensor.dims), _dtype(tensor.data_type))
+
+
+def _dtype(code: int) -> str:
+    """NumPy name of an element type."""
+    if code == onnx.TensorProto.STRING:
+        return "str"
+    try:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(code).name)
+    except KeyError as error:
+        raise DamagedError(f"no element type has the number {code}") from error
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec | str:
+    """Spec of an input or output; text if it is not a tensor, or one of unknown rank or type."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return f"{value.name}: {(kind or 'unknown type').removesuffix('_type')}"
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape") or not tensor.elem_type:
+        known = _dtype(tensor.elem_type) if tensor.elem_type else "unknown type"
+        rank = len(tensor.shape.dim) if tensor.HasField("shape") else "unknown"
+        return f"{value.name}: tensor of {known}, rank {rank}"
+    return TensorSpec(
+        name=value.name,
+        shape=tuple(
+            dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
+        ),
+        dtype=_dtype(tensor.elem_type),
+    )
+
+
+def _symbols(graph: onnx.GraphProto) -> str:
+    """Names that the model gives to dynamic dimensions, and where they are."""
+    return ", ".join(
+        f"{value.name}[{axis}] = {dim.dim_param}"
+        for value in [*graph.input, *graph.output]
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+        if dim.dim_param
+    )
+
+
+def _external(path: Path, tensors: Iterable[Any]) -> str:
+    """Files that the weights lie in, with their sizes; a missing one is told as such."""
+    names = {
+        entry.value
+        for tensor in tensors
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    found = []
+    for name in sorted(names):
+        file = path.parent / name
+        found.append(f"{name} ({file.stat().st_size} bytes)" if file.is_file() else f"{name} (missing)")
+    return ", ".join(found)

@@ -1,0 +1,52 @@
+"""A user's .pt2 file: the nodes of its graph are the spine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..artifact import Artifact, Signature, TensorSpec, digest, size_of
+from ..errors import SourceError
+from ..formats import EXPORTED
+from ..layers import identity_map
+from ..live import dtype_name
+from ..program import output_nodes, spine_of
+
+
+def read(path: Path) -> Artifact:
+    """Open an exported program; ``SourceError`` if torch cannot load it."""
+    import torch
+
+    try:
+        program = torch.export.load(path)
+    except Exception as error:
+        raise SourceError(
+            f"torch.export cannot load {path}: {str(error).splitlines()[0]}"
+        ) from error
+    nodes = {node.name: node for node in program.graph.nodes}
+
+    def spec(name: str, node: str) -> TensorSpec:
+        value = nodes[node].meta["val"]
+        return TensorSpec(
+            name=name,
+            shape=tuple(size if isinstance(size, int) else None for size in value.shape),
+            dtype=dtype_name(value.dtype),
+        )
+
+    spine = spine_of(program)
+    outputs = output_nodes(program)
+    names = ["output"] if len(outputs) == 1 else [f"output_{i}" for i in range(len(outputs))]
+    return Artifact(
+        format=EXPORTED,
+        path=path,
+        sha256=digest(path),
+        size=size_of(path),
+        signature=Signature(
+            inputs=tuple(spec(name, name) for name in spine.inputs),
+            outputs=tuple(
+                spec(name, each) for name, each in zip(names, outputs, strict=True)
+            ),
+        ),
+        producer_version=f"torch {torch.__version__}",
+        layer_map=identity_map(spine.ids()),
+        spine=spine,
+    )
