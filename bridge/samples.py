@@ -164,7 +164,7 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
     Raises:
         InputError: A file is missing or damaged, or a name, shape or type does not fit.
     """
-    stored = _read_arrays(path)
+    stored = read_arrays(path)
     labels = stored.pop(LABELS, None)
     stored.pop(EXPECTED, None)
     names = [spec.name for spec in inputs]
@@ -189,7 +189,8 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
     )
 
 
-def _read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path) -> Arrays:
+    """Return the arrays of an npz file or of a folder of npy files; ``InputError`` if it is neither."""
     if not path.exists():
         raise InputError(f"there is no file {path}")
     try:

@@ -86,7 +86,7 @@ class TFLiteFile:
         return output
 
     def finish(self, *, signed: bool = True) -> bytes:
-        """Pack the file, with a SignatureDef of ``inputs`` and ``outputs`` unless not ``signed``."""
+        """Pack the file; ``inputs`` and ``outputs`` become its SignatureDef if it is signed."""
         import flatbuffers
 
         self.graph.inputs = list(self.inputs.values())
@@ -118,9 +118,7 @@ def weights(seed: int = 7) -> dict[str, Array]:
         "head.weight": (5, 8 * 8 * 8),
         "head.bias": (5,),
     }
-    return {
-        name: draw.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()
-    }
+    return {name: draw.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def cnn(*, batch: int | None = 1, constants: Mapping[str, Array] | None = None) -> TFLiteFile:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifact import Artifact, Signature
-from ..availability import Availability, packages_installed
-from ..errors import InputError
+from ..availability import Availability, packages_installed, version_of
+from ..errors import InputError, SourceError, UsageError
 from ..formats import Format
 from ..outcome import Stage
 from ..registry import Registry
 from ..toolchain import probe as probe_toolchain
-from ..worker import IN_PROCESS, WORKER
+from ..worker import IN_PROCESS, WORKER, Job
+from .recording import Recording, read_recording
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -57,32 +58,49 @@ class Session(ABC):
         Raises:
             InputError: A name, a shape or a type does not fit the signature.
         """
+        names = [spec.name for spec in self.signature.inputs]
+        unknown = sorted(set(inputs) - set(names))
+        if unknown:
+            raise InputError(
+                f"there is no input {', '.join(map(repr, unknown))}",
+                hint=f"inputs: {', '.join(map(str, self.signature.inputs))}",
+            )
         for spec in self.signature.inputs:
             if spec.name not in inputs:
-                raise InputError(f"input {spec.name!r} is missing; given: {', '.join(inputs)}")
+                raise InputError(
+                    f"input {spec.name!r} is missing; given: {', '.join(inputs) or 'none'}"
+                )
             array = inputs[spec.name]
             fits = len(array.shape) == len(spec.shape) and all(
                 size in (None, actual) for size, actual in zip(spec.shape, array.shape, strict=True)
             )
             if not fits or array.dtype.name != spec.dtype:
                 raise InputError(f"input {spec} does not take {array.dtype}{list(array.shape)}")
-        return self._run({spec.name: inputs[spec.name] for spec in self.signature.inputs})
+        return self._run({name: inputs[name] for name in names})
 
     @abstractmethod
     def _run(self, inputs: Arrays) -> RunResult:
-        """Run once; ``inputs`` has exactly the signature's names, in order."""
+        """Run once; ``inputs`` has exactly the signature's names, in order.
+
+        The arrays of the result are the caller's own: no later run changes them. The inputs stay
+        as they are, whatever the artifact does to its copies of them.
+        """
 
 
 class Runtime(ABC):
     """A place where artifacts of one or more formats run natively.
+
+    Subclasses write only ``_open``; what was asked for is checked here.
 
     Attributes:
         name: Unique name, such as ``litert-xnnpack``.
         title: What it is, for people.
         formats: Formats that it runs.
         place: Where it runs: ``IN_PROCESS``, ``WORKER`` or the name of a toolchain.
-        packages: Distributions of our own environment that it needs.
+        packages: Distributions of our own environment that it needs; the first one is the runtime
+            itself.
         taps: Whether it can show tensors inside the artifact.
+        reference_only: Whether it exists to make the truth, and is no place where anyone ships.
         shares: Why it does not run the untouched file when it is tapped, if that is so: the lite
             interpreter, for one, shows layers of an instrumented twin. Empty otherwise.
     """
@@ -93,6 +111,7 @@ class Runtime(ABC):
     place: ClassVar[str] = WORKER
     packages: ClassVar[tuple[str, ...]] = ()
     taps: ClassVar[bool] = False
+    reference_only: ClassVar[bool] = False
 
     def probe(self) -> Availability:
         """Tell whether the runtime can be used here, without importing its framework."""
@@ -100,22 +119,36 @@ class Runtime(ABC):
             return probe_toolchain(self.place)
         return packages_installed(self.packages)
 
-    @abstractmethod
     def version(self) -> str:
         """Return the version of the library that runs the artifact."""
+        return version_of(self.packages[0]) or "unknown"
 
-    @abstractmethod
     def open(self, artifact: Artifact, taps: Sequence[str] = ()) -> Session:
         """Load an artifact.
 
         Args:
             artifact: What to run; its file is not changed.
-            taps: Tensors to show in every run's result. Without any the shipped file itself runs;
-                with some, an instrumented copy of it may.
+            taps: Tensors to show in every run's result, in any order; repeats count once. Without
+                any the shipped file itself runs; with some, an instrumented copy of it may.
 
         Raises:
-            BridgeError: The file cannot be loaded, or a tensor cannot be shown.
+            UsageError: It runs other formats than the artifact's, or shows no tensors.
+            SourceError: The file is missing, or it has no such tensor, input or output.
+            Exception: The file cannot be loaded; the message is the runtime's own.
         """
+        if artifact.format not in self.formats:
+            raise UsageError(
+                f"{self.title} runs {', '.join(map(str, self.formats))}, not {artifact.format}"
+            )
+        if taps and not self.taps:
+            raise UsageError(f"{self.title} cannot show tensors inside a model")
+        if not artifact.path.exists():
+            raise SourceError(f"there is no file {artifact.path}")
+        return self._open(artifact, list(dict.fromkeys(taps)))
+
+    @abstractmethod
+    def _open(self, artifact: Artifact, taps: list[str]) -> Session:
+        """Load an artifact of one of ``formats``; ``taps`` has no repeats."""
 
 
 RUNTIMES: Registry[type[Runtime]] = Registry(
@@ -129,16 +162,67 @@ def register_runtime(runtime: type[Runtime]) -> type[Runtime]:
     return runtime
 
 
+def store_inputs(folder: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
+    """Write inputs for ``run_runtime``: name → samples stacked on the first axis."""
+    counts = {len(stacked) for stacked in inputs.values()}
+    if len(counts) != 1:
+        raise InputError(f"the inputs have different numbers of samples: {sorted(counts)}")
+    count = counts.pop()
+    with Recording(folder, count) as recording:
+        for index in range(count):
+            recording.add({"inputs": _sample(inputs, index)})
+
+
+def read_results(folder: Path) -> RunResult:
+    """Return what ``run_runtime`` wrote: every array is ``[K, *shape]``, mapped from disk."""
+    recorded = read_recording(folder)
+    return RunResult(outputs=recorded["outputs"], taps=recorded.get("taps", {}))
+
+
+def runtime_job(
+    runtime: Runtime,
+    artifact: Artifact,
+    *,
+    inputs: Path,
+    samples: int,
+    results: Path,
+    taps: Sequence[str] = (),
+) -> Job:
+    """Return the work of running an artifact where its runtime belongs.
+
+    Args:
+        runtime: What runs it.
+        artifact: What to run.
+        inputs: Folder written by ``store_inputs``.
+        samples: How many of them to run.
+        results: Folder for ``read_results``.
+        taps: Tensors to show.
+    """
+    kind = type(runtime)
+    return Job(
+        place=runtime.place,
+        function=f"{__name__}:{run_runtime.__name__}",
+        arguments={
+            "runtime": f"{kind.__module__}:{kind.__qualname__}",
+            "artifact": artifact.to_json(),
+            "inputs": str(inputs),
+            "samples": samples,
+            "results": str(results),
+            "taps": list(taps),
+        },
+    )
+
+
 def run_runtime(
     arguments: Mapping[str, Any], enter: Callable[[Stage], None], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Run an artifact over samples by reference; this is what crosses to a worker.
 
+    Results go to disk as they come, so that memory holds a few samples' tensors and no more.
+
     Args:
-        arguments: ``runtime`` (``"module:Class"``), ``artifact`` (JSON), ``inputs`` (an npz file
-            with, per input, its samples stacked on a new first axis: ``[K, *shape]``), ``taps``
-            (tensor names), ``samples`` (how many of the K to run) and ``results`` (the npz file to
-            write: ``out/NAME`` and ``tap/NAME``, each ``[K, *shape]``).
+        arguments: Those of ``runtime_job``, as JSON data: ``runtime`` (``"module:Class"``),
+            ``artifact``, ``inputs``, ``samples``, ``results`` and ``taps``.
         enter: Called before a stage begins.
         say: Called with a line of progress.
 
@@ -152,21 +236,26 @@ def run_runtime(
     session = runtime.open(Artifact.from_json(arguments["artifact"]), arguments["taps"])
     loaded = time.perf_counter()
     enter(Stage.RUN)
-    with np.load(arguments["inputs"]) as stored:
-        stacked = {name: stored[name] for name in stored.files}
+    stacked = read_recording(Path(arguments["inputs"]))["inputs"]
+    count = arguments["samples"]
+    stored = min((len(each) for each in stacked.values()), default=0)
+    if not 0 < count <= stored:
+        raise InputError(f"{count} samples were asked for, and {stored} are stored")
     seconds: list[float] = []
-    results: list[RunResult] = []
-    for index in range(arguments["samples"]):
-        before = time.perf_counter()
-        results.append(session.run({name: array[index] for name, array in stacked.items()}))
-        seconds.append(time.perf_counter() - before)
-    arrays = {}
-    for kind in ("outputs", "taps"):
-        for key in getattr(results[0], kind):
-            arrays[f"{kind}/{key}"] = np.stack([getattr(each, kind)[key] for each in results])
-    np.savez(Path(arguments["results"]), **arrays)
+    with Recording(Path(arguments["results"]), count) as recording:
+        for index in range(count):
+            sample = _sample(stacked, index)
+            before = time.perf_counter()
+            result = session.run(sample)
+            seconds.append(time.perf_counter() - before)
+            recording.add({"outputs": result.outputs, "taps": result.taps})
     return {
         "version": runtime.version(),
         "load_seconds": loaded - started,
         "seconds": seconds,
     }
+
+
+def _sample(stacked: Mapping[str, NDArray[Any]], index: int) -> Arrays:
+    # np.array, because indexing a stack of scalars gives no array, and a mapped one is read-only
+    return {name: np.array(each[index]) for name, each in stacked.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,14 +85,6 @@ def signature_of(
             specs = ()
         sides[side] = specs
     return Signature(**sides)
-
-
-def bytes_of(elements: int, dtype: str) -> int:
-    """Return how many bytes ``elements`` of a NumPy type take, packed (two ``int4`` in a byte)."""
-    if dtype == "bool":
-        return elements
-    bits = re.search(r"\d+", dtype)
-    return -(-elements * int(bits.group()) // 8) if bits else 0
 
 
 def facts_to_json(facts: Facts) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from ..artifact import TensorSpec
-from .facts import DamagedError, Facts, bytes_of, operator_counts, signature_of
+from .dtypes import bytes_of
+from .facts import DamagedError, Facts, operator_counts, signature_of
 
 
 def inspect_onnx(path: Path) -> Facts:
@@ -21,7 +21,8 @@ def inspect_onnx(path: Path) -> Facts:
         DamagedError: It is not one.
     """
     try:
-        model = onnx.load_model(path, load_external_data=False)
+        # the format is named, because the loader would tell it by the suffix
+        model = onnx.load_model(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise DamagedError(str(error)) from error
     opsets = {each.domain: each.version for each in model.opset_import}
@@ -33,7 +34,7 @@ def inspect_onnx(path: Path) -> Facts:
     details = {
         "ir_version": str(model.ir_version),
         "opset_imports": ", ".join(f"{domain or 'ai.onnx'} {opsets[domain]}" for domain in opsets),
-        "functions": str(len(model.functions)),
+        "functions": ", ".join(each.name for each in model.functions),
         "graph": model.graph.name,
         "description": model.doc_string,
         "symbolic_dimensions": _symbols(model.graph),
@@ -110,8 +111,8 @@ def _dtype(code: int) -> str:
         return "str"
     try:
         return str(onnx.helper.tensor_dtype_to_np_dtype(code).name)
-    except KeyError as error:
-        raise DamagedError(f"no element type has the number {code}") from error
+    except KeyError:
+        return f"type {code}"
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec | str:
@@ -143,17 +144,22 @@ def _symbols(graph: onnx.GraphProto) -> str:
     )
 
 
-def _external(path: Path, tensors: Iterable[Any]) -> str:
-    """Files that the weights lie in, with their sizes; a missing one is told as such."""
-    names = {
-        entry.value
-        for tensor in tensors
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+def _external(path: Path, tensors: Iterable[onnx.TensorProto]) -> str:
+    """Files that the weights lie in, with their sizes; a missing or short one is told as such."""
+    needed: dict[str, int] = {}
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            entry = {each.key: each.value for each in tensor.external_data}
+            end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
+            name = entry.get("location", "")
+            needed[name] = max(end, needed.get(name, 0))
     found = []
-    for name in sorted(names):
+    for name, end in sorted(needed.items()):
         file = path.parent / name
-        found.append(f"{name} ({file.stat().st_size} bytes)" if file.is_file() else f"{name} (missing)")
+        size = file.stat().st_size if file.is_file() else None
+        if size is None:
+            found.append(f"{name} (missing)")
+        else:
+            short = f", {end} are needed" if size < end else ""
+            found.append(f"{name} ({size} bytes{short})")
     return ", ".join(found)

@@ -1,0 +1,320 @@
+"""``convert``: one source to every format, validated, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..artifact import Artifact
+from ..errors import UsageError
+from ..formats import EXPORTED, TORCH, Format, format_named
+from ..outcome import Outcome
+from ..report import manifest_document, report_document, stored_artifacts
+from ..report.manifest import ManifestEntry
+from ..worker import Limits, WorkPool
+from .comparing import compare
+from .execution import Execution, Made, Reached
+from .folder import MANIFEST, REPORT, ResultFolder, read_json
+from .opening import Opened, SourceOptions, open_source
+from .reuse import array_digest, key_of, own_code
+
+if TYPE_CHECKING:
+    import torch
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What became of one target format.
+
+    Attributes:
+        format: Its name.
+        routes: Name and outcomes of each route that was tried, in order.
+        artifact: The result in its folder; ``None`` if no route succeeded.
+        seconds: Time of all the hops of the route that succeeded.
+        reused: Whether an earlier run's result was taken.
+        error: Why no route could be tried, if that is so.
+    """
+
+    format: str
+    routes: tuple[tuple[str, tuple[Outcome, ...]], ...]
+    artifact: Artifact | None
+    seconds: float = 0.0
+    reused: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What ``convert`` made.
+
+    Attributes:
+        folder: Where everything lies.
+        artifacts: Format name → artifact, for the targets that were reached.
+        conversions: One for each target, in the order asked for.
+        report: The content of ``report.json``.
+        stale: Files of an earlier run in the folder that this run could not make again.
+        reused: Whether all of it is an earlier run's.
+    """
+
+    folder: Path
+    artifacts: Mapping[str, Artifact]
+    conversions: tuple[Conversion, ...]
+    report: Mapping[str, Any]
+    stale: tuple[str, ...] = ()
+    reused: bool = False
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """The outcomes of all hops of all routes, in order."""
+        return [o for each in self.conversions for _, outcomes in each.routes for o in outcomes]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every target was reached and, if validated, none failed."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is well, 1 if a comparison failed, 2 if a conversion did."""
+        if any(each.artifact is None for each in self.conversions):
+            return 2
+        return verdict_exit_code(self.report)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """How a conversion is done.
+
+    Attributes:
+        route: Only routes of this name, or through the hop of this name.
+        hop_options: Options of hops, such as ``opset``.
+        validate: Whether the artifacts are run and compared.
+        limits: Time and memory of each piece of work.
+    """
+
+    route: str | None = None
+    hop_options: Mapping[str, Any] = field(default_factory=dict)
+    validate: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as plain JSON data."""
+        return {"route": self.route, "validate": self.validate, **self.hop_options}
+
+
+def convert(
+    model: torch.nn.Module | str | Path,
+    inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
+    *,
+    to: Sequence[str] | str,
+    out: str | Path = "out",
+    source_options: SourceOptions | None = None,
+    options: ConvertOptions | None = None,
+    validate: bool = True,
+    say: Say = lambda text: None,
+) -> Result:
+    """Convert a model to one or more formats, and compare each result with the source.
+
+    Args:
+        model: A module, ``package.module:callable``, ``file.py:callable``, or the path of a
+            ``.pt2``, TorchScript or ONNX file.
+        inputs: Example inputs of a module: a tuple of positional ones, or a mapping by name.
+        to: Names of formats: ``"tflite"``, ``["onnx", "tflite"]``.
+        out: Folder for the results. What is in it stays as it was until the new results are
+            complete.
+        source_options: Weights, declared and real inputs.
+        options: Route, options of the hops, limits.
+        validate: Whether the artifacts are run and compared.
+        say: Called with lines of progress.
+
+    Returns:
+        The artifacts, the outcomes of all hops, and the report. A target that could not be reached
+        is an outcome, not an exception.
+
+    Raises:
+        UsageError: A format is unknown, or an input does not fit.
+        SourceError: The model cannot be opened.
+        StorageError: The folder cannot be written.
+    """
+    formats = _formats([to] if isinstance(to, str) else to)
+    options = options or ConvertOptions()
+    options = replace(options, validate=options.validate and validate)
+    opened = open_source(model, inputs, source_options or SourceOptions())
+    with ResultFolder.open(Path(out)) as folder, WorkPool(
+        limits=options.limits, progress=say
+    ) as pool:
+        return _Run(
+            opened=opened, formats=formats, folder=folder, pool=pool, options=options, say=say
+        ).run()
+
+
+def verdict_exit_code(report: Mapping[str, Any]) -> int:
+    """Return 1 if a report's comparison failed or could not be made, else 0."""
+    validation = report["validation"]
+    return int(validation is not None and validation["verdict"] in ("fail", "not run"))
+
+
+def _formats(names: Sequence[str]) -> list[Format]:
+    formats = [format_named(name) for name in dict.fromkeys(names)]
+    if not formats:
+        raise UsageError("no target format was given", hint="--to tflite,onnx")
+    if TORCH in formats:
+        raise UsageError("torch is a source, not a target: a live module has no file")
+    return formats
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One call of ``convert``."""
+
+    opened: Opened
+    formats: Sequence[Format]
+    folder: ResultFolder
+    pool: WorkPool
+    options: ConvertOptions
+    say: Say
+
+    def run(self) -> Result:
+        manifest = self.folder.manifest()
+        execution = self._execution(manifest)
+        reference = self._reference(execution)
+        reached = [self._reach(execution, each) for each in self.formats]
+        key = self._report_key(reached, reference)
+        earlier = self._earlier_report(key)
+        if earlier is not None:
+            return self._result(reached, earlier, stale=(), reused=True)
+        validation = None
+        if self.options.validate:
+            artifacts = [each.made.artifact for each in reached if each.made]
+            validation = compare(
+                source=self.opened.source,
+                reference=reference,
+                artifacts=[each for each in artifacts if each is not None],
+                samples=self.opened.samples,
+                pool=self.pool,
+                scratch=self.folder.scratch,
+                say=self.say,
+            )
+        conversions = [self._conversion(each) for each in reached]
+        report = report_document(
+            source=self.opened.to_json(),
+            options=self.options.to_json(),
+            conversions=conversions,
+            spine=execution.spine,
+            validation=validation,
+            key=key,
+        )
+        stale = self._publish(execution, manifest, report, conversions)
+        return self._result(reached, report, stale=stale, reused=False)
+
+    def _execution(self, manifest: Mapping[str, Any]) -> Execution:
+        examples = self.folder.scratch / "examples.npz"
+        np.savez(examples, **self.opened.samples.first())  # type: ignore[arg-type]
+        return Execution(
+            source=self.opened.source,
+            key=self.opened.key,
+            pool=self.pool,
+            scratch=self.folder.scratch,
+            options=self.options.hop_options,
+            stored=stored_artifacts(self.folder.path, manifest) if manifest else {},
+            examples=examples,
+            say=self.say,
+        )
+
+    def _reference(self, execution: Execution) -> Reached | None:
+        """Capture a live module first: its graph is what everything is compared with."""
+        if self.opened.source.format != TORCH:
+            return None
+        return execution.reach(EXPORTED)
+
+    def _reach(self, execution: Execution, target: Format) -> Reached:
+        if target == self.opened.source.format:
+            raise UsageError(f"the source is {target} already")
+        return execution.reach(target, self.options.route)
+
+    def _report_key(self, reached: Sequence[Reached], reference: Reached | None) -> str | None:
+        keys = [each.made.key if each.made else None for each in reached]
+        if None in keys or self.opened.key is None:
+            return None
+        samples = self.opened.samples
+        content = [
+            (name, stacked.shape, stacked.dtype.name, array_digest(stacked))
+            for name, stacked in samples.arrays.items()
+        ]
+        labels = None if samples.labels is None else array_digest(samples.labels)
+        referred = reference.made.key if reference and reference.made else None
+        return key_of(
+            keys, referred, content, labels, samples.origin, self.options.to_json(), own_code()
+        )
+
+    def _earlier_report(self, key: str | None) -> dict[str, Any] | None:
+        file = self.folder.path / REPORT
+        if key is None or not file.is_file():
+            return None
+        report = read_json(file)
+        return report if report.get("key") == key else None
+
+    def _conversion(self, reached: Reached) -> Conversion:
+        made = reached.made
+        return Conversion(
+            format=reached.target.name,
+            routes=tuple((each.route.name, each.outcomes) for each in reached.tried),
+            artifact=self._published(made) if made else None,
+            seconds=made.seconds if made else 0.0,
+            reused=bool(made and made.reused),
+            error=str(reached.error) if reached.error else "",
+        )
+
+    def _published(self, made: Made) -> Artifact:
+        assert made.artifact is not None
+        return replace(made.artifact, path=self.folder.path / made.artifact.format.filename)
+
+    def _publish(
+        self,
+        execution: Execution,
+        before: Mapping[str, Any],
+        report: Mapping[str, Any],
+        conversions: Sequence[Conversion],
+    ) -> tuple[str, ...]:
+        entries = [
+            ManifestEntry(artifact=self._published(made), key=made.key, seconds=made.seconds)
+            for made in execution.final.values()
+        ]
+        new = {entry.artifact.path.name for entry in entries}
+        same_source = bool(before) and before["source"]["key"] == self.opened.key is not None
+        kept = [each for each in before.get("artifacts", ()) if each["path"] not in new]
+        manifest = manifest_document(
+            source=self.opened.to_json(),
+            options=self.options.to_json(),
+            entries=entries,
+            outcomes=[o for each in conversions for _, outcomes in each.routes for o in outcomes],
+            stale=[] if same_source else [each["path"] for each in kept],
+        )
+        if same_source:
+            manifest["artifacts"] += kept
+        files = {
+            made.artifact.format.filename: made.artifact.path
+            for made in execution.final.values()
+            if made.artifact is not None and not made.reused
+        }
+        self.folder.publish(files, {REPORT: report, MANIFEST: manifest})
+        return tuple(manifest["stale"])
+
+    def _result(
+        self, reached: Sequence[Reached], report: Mapping[str, Any], *, stale: tuple[str, ...], reused: bool
+    ) -> Result:
+        conversions = tuple(self._conversion(each) for each in reached)
+        return Result(
+            folder=self.folder.path,
+            artifacts={e.format: e.artifact for e in conversions if e.artifact is not None},
+            conversions=conversions,
+            report=report,
+            stale=stale,
+            reused=reused,
+        )

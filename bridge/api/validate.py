@@ -1,0 +1,3 @@
+"""``validate``."""
+
+def validate() -> None: ...

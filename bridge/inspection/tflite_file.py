@@ -1,0 +1,190 @@
+"""Reader of TensorFlow Lite files; the weights are not read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers.table import Table
+
+from ..artifact import Quantization, TensorSpec
+from .dtypes import name_of
+from .facts import DamagedError, Facts, operator_counts, signature_of
+from .flatbuffer import mapped
+
+_CONVERSION_METADATA = "CONVERSION_METADATA"
+_MIN_RUNTIME_VERSION = "min_runtime_version"
+_CUSTOM = "custom:"
+
+
+def inspect_tflite(path: Path) -> Facts:
+    """Read a TensorFlow Lite model; its signature is the first, if it has several.
+
+    Raises:
+        DamagedError: It refers to something that is not in the file.
+    """
+    with mapped(path) as data:
+        model = schema.Model.GetRootAs(data)
+        subgraphs = _members(model, "Subgraphs")
+        if not subgraphs:
+            raise DamagedError("it has no subgraph")
+        tensors = [_members(subgraph, "Tensors") for subgraph in subgraphs]
+        lengths = list(_buffer_lengths(model, len(data)))
+        sizes = _stored(itertools.chain.from_iterable(tensors), lengths)
+        operators = operator_counts(_uses(model, subgraphs))
+        entries = _members(model, "SignatureDefs")
+        metadata = dict(_metadata(model))
+        details = {
+            "schema_version": str(model.Version()),
+            "description": _text(model.Description()),
+            "subgraphs": str(len(subgraphs)),
+            "signatures": ", ".join(_text(entry.SignatureKey()) for entry in entries),
+            "custom_operators": ", ".join(
+                each.name for each in operators if each.name.startswith(_CUSTOM)
+            ),
+            "min_runtime_version": _text(metadata.get(_MIN_RUNTIME_VERSION)).rstrip("\0"),
+            "metadata": ", ".join(metadata),
+        }
+        if entries:
+            sides = _entry_sides(entries[0], tensors[entries[0].SubgraphIndex()])
+        else:
+            sides = _bare_sides(subgraphs[0], tensors[0])
+        conversion = metadata.get(_CONVERSION_METADATA)
+        return Facts(
+            signature=signature_of(*sides, details),
+            operators=operators,
+            parameters=sum(sizes.values()),
+            parameter_bytes=sum(lengths[buffer] for buffer in sizes),
+            producer="TensorFlow Lite converter" if conversion else "",
+            producer_version=_converter_version(conversion) if conversion else "",
+            details={key: text for key, text in details.items() if text},
+        )
+
+
+def _members(table: Any, name: str) -> list[Any]:
+    """The members of one of a table's vectors."""
+    member = getattr(table, name)
+    return [member(index) for index in range(getattr(table, f"{name}Length")())]
+
+
+def _entry_sides(entry: Any, tensors: list[Any]) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """Inputs and outputs of a signature, by the names that it gives them."""
+    inputs, outputs = (
+        [_spec(tensors[each.TensorIndex()], _text(each.Name())) for each in _members(entry, side)]
+        for side in ("Inputs", "Outputs")
+    )
+    return inputs, outputs
+
+
+def _bare_sides(subgraph: Any, tensors: list[Any]) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """Inputs and outputs of a model without signatures, by the names of the tensors."""
+    inputs, outputs = (
+        [_spec(tensors[index], _text(tensors[index].Name())) for index in _members(subgraph, side)]
+        for side in ("Inputs", "Outputs")
+    )
+    return inputs, outputs
+
+
+def _spec(tensor: Any, name: str) -> TensorSpec:
+    """Spec of a tensor; a size of -1 in its shape signature is dynamic."""
+    sizes = _members(tensor, "ShapeSignature") or _members(tensor, "Shape")
+    return TensorSpec(
+        name=name,
+        shape=tuple(None if size < 0 else size for size in sizes),
+        dtype=name_of(tensor.Type(), _TYPES),
+        quantization=_quantization(tensor.Quantization()),
+    )
+
+
+def _quantization(stored: Any) -> Quantization | None:
+    """Scales and zero points; a record of observed ranges only is not a quantization."""
+    if stored is None or not stored.ScaleLength():
+        return None
+    scales = tuple(float(each) for each in _members(stored, "Scale"))
+    return Quantization(
+        scales=scales,
+        zero_points=tuple(_members(stored, "ZeroPoint")) or (0,) * len(scales),
+        axis=stored.QuantizedDimension() if len(scales) > 1 else None,
+    )
+
+
+def _uses(model: Any, subgraphs: list[Any]) -> Iterator[tuple[str, int]]:
+    """Name and version of every operator of every subgraph."""
+    codes = []
+    for code in _members(model, "OperatorCodes"):
+        # files from before 2020 have only the first field, which ends at 127
+        builtin = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+        if builtin == schema.BuiltinOperator.CUSTOM:
+            name = _CUSTOM + _text(code.CustomCode())
+        else:
+            name = _BUILTINS.get(builtin, f"builtin {builtin}")
+        codes.append((name, code.Version()))
+    for subgraph in subgraphs:
+        for operator in _members(subgraph, "Operators"):
+            yield codes[operator.OpcodeIndex()]
+
+
+def _buffer_lengths(model: Any, size: int) -> Iterator[int]:
+    """Bytes of each buffer; in models above 2 GB they lie behind the flatbuffer."""
+    for buffer in _members(model, "Buffers"):
+        if buffer.Offset() > 1:
+            missing = buffer.Offset() + buffer.Size() - size
+            if missing > 0:
+                raise DamagedError(f"at least {missing} bytes are missing at its end")
+            yield buffer.Size()
+        else:
+            yield len(_content(buffer))
+
+
+def _content(buffer: Any) -> memoryview:
+    """View of a buffer's bytes; it raises if they lie outside of the file."""
+    return memoryview(b"" if buffer.DataIsNone() else buffer.DataAsNumpy())
+
+
+def _stored(tensors: Iterable[Any], lengths: list[int]) -> dict[int, int]:
+    """Elements of the constant tensors by their buffers."""
+    return {
+        tensor.Buffer(): math.prod(_members(tensor, "Shape"))
+        for tensor in tensors
+        if lengths[tensor.Buffer()]
+    }
+
+
+def _metadata(model: Any) -> Iterator[tuple[str, bytes]]:
+    buffers = _members(model, "Buffers")
+    for entry in _members(model, "Metadata"):
+        yield _text(entry.Name()), bytes(_content(buffers[entry.Buffer()]))
+
+
+def _converter_version(content: bytes) -> str:
+    """TensorFlow's version in the metadata that its converter leaves.
+
+    See ``tensorflow/compiler/mlir/lite/schema/conversion_metadata.fbs``: the first field of
+    ``ConversionMetadata`` is ``environment``, and the first of that ``tensorflow_version``.
+    """
+    root = Table(content, int.from_bytes(content[:4], "little"))
+    field = root.Offset(4)
+    if not field:
+        return ""
+    environment = Table(content, root.Indirect(root.Pos + field))
+    field = environment.Offset(4)
+    return _text(environment.String(environment.Pos + field)) if field else ""
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode()
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return {code: name for name, code in vars(enumeration).items() if isinstance(code, int)}
+
+
+_BUILTINS = _names(schema.BuiltinOperator)
+_TYPES = {
+    code: "str" if name == "STRING" else name.lower()
+    for code, name in _names(schema.TensorType).items()
+}

@@ -1,0 +1,194 @@
+"""Small nets as files of every format that PyTorch itself writes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bridge.artifact import Artifact, Signature, TensorSpec, digest
+from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
+from bridge.live import dtype_name, output_names, tensors_of
+
+Array = NDArray[Any]
+
+
+class Residual(nn.Module):
+    """Convolutions and batch norms with a residual sum; activations in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(8)
+        self.relu = nn.ReLU(inplace=True)
+        self.head = nn.Linear(8, 5)
+        for norm in (self.norm1, self.norm2):
+            nn.init.normal_(norm.running_mean, 0, 0.5)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        first = self.relu(self.norm1(self.conv1(image)))
+        second = self.norm2(self.conv2(first))
+        second += first
+        return self.head(self.relu(second).mean((2, 3)))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(16), nn.LayerNorm(16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed = self.norm1(tokens)
+        attended = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
+        return attended + self.mlp(self.norm2(attended))
+
+
+class Recurrent(nn.Module):
+    """A GRU, both of whose results are returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(6, 8, batch_first=True, bidirectional=True)
+
+    def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        states, last = self.gru(sequence)
+        return torch.tanh(states), last
+
+
+class Reader(nn.Module):
+    """Two inputs, one of them of tokens; a dictionary of a float, an int64 and a bool result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8)
+        self.score = nn.Linear(8, 8)
+
+    def forward(self, tokens: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        scores = self.score(self.embed(tokens) * weight.unsqueeze(-1))
+        return {"scores": scores, "best": scores.argmax(-1), "positive": scores > 0}
+
+
+class Square(nn.Module):
+    """All dimensions are equal, so that a swapped axis has the right shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x).transpose(1, 2)
+        return F.softmax(y @ x, dim=1).permute(2, 0, 1) + x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """A net and its example inputs."""
+
+    make: Callable[[], nn.Module]
+    draw: Callable[[], dict[str, Tensor]]
+
+    def module(self) -> nn.Module:
+        torch.manual_seed(11)
+        return self.make().eval()
+
+    def inputs(self, seed: int = 0) -> dict[str, Array]:
+        torch.manual_seed(seed)
+        return {name: tensor.numpy() for name, tensor in self.draw().items()}
+
+
+NETS = {
+    "residual": Net(make=Residual, draw=lambda: {"image": torch.randn(2, 3, 10, 10)}),
+    "block": Net(make=Block, draw=lambda: {"tokens": torch.randn(2, 5, 16)}),
+    "recurrent": Net(make=Recurrent, draw=lambda: {"sequence": torch.randn(2, 7, 6)}),
+    "reader": Net(
+        make=Reader,
+        draw=lambda: {"tokens": torch.randint(0, 20, (3, 5)), "weight": torch.rand(3, 5)},
+    ),
+    "square": Net(make=Square, draw=lambda: {"x": torch.randn(4, 4, 4)}),
+}
+
+
+def tensors(inputs: dict[str, Array]) -> tuple[Tensor, ...]:
+    """Copies of inputs as tensors, in order."""
+    return tuple(torch.from_numpy(array.copy()) for array in inputs.values())
+
+
+def signature(module: nn.Module, inputs: dict[str, Array]) -> Signature:
+    """The signature that a run of a module shows."""
+    with torch.no_grad():
+        result = module(*tensors(inputs))
+    outputs = zip(output_names(result), tensors_of(result), strict=True)
+    return Signature(
+        inputs=tuple(
+            TensorSpec(name=name, shape=array.shape, dtype=array.dtype.name)
+            for name, array in inputs.items()
+        ),
+        outputs=tuple(
+            TensorSpec(name=name, shape=tuple(each.shape), dtype=dtype_name(each.dtype))
+            for name, each in outputs
+        ),
+    )
+
+
+def described(form: Format, path: Path, its: Signature) -> Artifact:
+    """The artifact of a file."""
+    size = path.stat().st_size
+    return Artifact(format=form, path=path, sha256=digest(path), size=size, signature=its)
+
+
+def write(name: str, form: Format, folder: Path) -> Artifact:
+    """Write a net in a format, without any of our own hops."""
+    net = NETS[name]
+    module, inputs = net.module(), net.inputs()
+    its = signature(module, inputs)
+    path = folder / form.filename
+    if form is ONNX:
+        exported = onnx_of(name)
+        exported.save(str(path))
+        outputs = zip(its.outputs, exported.model.graph.outputs, strict=True)
+        its = replace(its, outputs=tuple(replace(spec, name=its.name) for spec, its in outputs))
+    elif form is EXPORTED:
+        torch.export.save(program_of(name), path)
+    elif form is TORCHSCRIPT:
+        traced(module, inputs).save(str(path))
+    else:
+        assert form is MOBILE
+        traced(module, inputs)._save_for_lite_interpreter(str(path), _use_flatbuffer=True)
+    return described(form, path, its)
+
+
+def program_of(name: str) -> torch.export.ExportedProgram:
+    """The captured program of a net."""
+    net = NETS[name]
+    return torch.export.export(net.module(), tensors(net.inputs()))
+
+
+def traced(module: nn.Module, inputs: dict[str, Array]) -> Any:
+    """The TorchScript trace of a module."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.trace(module, tensors(inputs), strict=False)
+
+
+@cache
+def onnx_of(name: str) -> Any:
+    """The ONNX export of a net, made once for all tests because it takes seconds.
+
+    It is not optimised, so that its values are named after the nodes of its decomposed program.
+    """
+    return torch.onnx.export(program_of(name), dynamo=True, optimize=False, verbose=False)

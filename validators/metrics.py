@@ -1,0 +1,143 @@
+"""How far an array is from its reference, and how many values of it are not finite."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """The distance of an actual array from its reference, over all their elements.
+
+    Every figure but the counts is over the elements that are finite in both; ``same_nonfinite``
+    says whether that leaves anything out that matters.
+
+    Attributes:
+        sqnr_db: Signal to quantization noise ratio, ``20 log10(RMS(r) / RMS(t - r))`` in dB;
+            infinite for equal arrays, minus infinite for an error on a reference of zeros.
+        max_abs: Largest absolute error.
+        mean_abs: Mean absolute error.
+        rmse: Root of the mean squared error.
+        relative_rms: ``RMS(t - r) / RMS(r)``; 0 for equal arrays.
+        cosine: Cosine of the angle between both; 1 for two arrays of zeros.
+        max_ulp: Largest error in units in the last place of the actual's float type at the
+            reference's value; ``None`` for other types.
+        elements: How many there are.
+        nonfinite_reference: NaN and infinities in the reference.
+        nonfinite_actual: NaN and infinities in the actual.
+        same_nonfinite: Whether NaN, +inf and -inf stand at the same places in both.
+    """
+
+    sqnr_db: float
+    max_abs: float
+    mean_abs: float
+    rmse: float
+    relative_rms: float
+    cosine: float
+    max_ulp: float | None
+    elements: int
+    nonfinite_reference: int
+    nonfinite_actual: int
+    same_nonfinite: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain JSON data; infinities become the texts inf and -inf."""
+        return {
+            name: value
+            if not isinstance(value, float) or math.isfinite(value)
+            else {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+            for name, value in asdict(self).items()
+        }
+
+
+def measure(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics:
+    """Measure how far ``actual`` is from ``reference``; both are of one shape.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if reference.shape != actual.shape:
+        raise ValueError(f"shapes differ: {reference.shape} and {actual.shape}")
+    wide_reference = reference.astype(np.float64).ravel()
+    wide_actual = actual.astype(np.float64).ravel()
+    finite_reference, finite_actual = np.isfinite(wide_reference), np.isfinite(wide_actual)
+    both = finite_reference & finite_actual
+    r, t = wide_reference[both], wide_actual[both]
+    error = t - r
+    signal, noise = _rms(r), _rms(error)
+    return Metrics(
+        sqnr_db=_decibels(signal, noise),
+        max_abs=float(np.abs(error).max(initial=0.0)),
+        mean_abs=float(np.abs(error).mean()) if error.size else 0.0,
+        rmse=noise,
+        relative_rms=_ratio(noise, signal),
+        cosine=_cosine(r, t),
+        max_ulp=_max_ulp(r, error, actual.dtype),
+        elements=int(wide_reference.size),
+        nonfinite_reference=int((~finite_reference).sum()),
+        nonfinite_actual=int((~finite_actual).sum()),
+        same_nonfinite=bool(
+            np.array_equal(
+                wide_reference[~finite_reference], wide_actual[~finite_reference], equal_nan=True
+            )
+            and not (finite_reference & ~finite_actual).any()
+        ),
+    )
+
+
+def top1_agreement(reference: NDArray[Any], actual: NDArray[Any]) -> float:
+    """Return the share of rows ``[..., classes]`` whose largest entry is at the same index.
+
+    A row with a NaN agrees with nothing.
+    """
+    same = reference.argmax(-1) == actual.argmax(-1)
+    return float((same & ~np.isnan(actual).any(-1) & ~np.isnan(reference).any(-1)).mean())
+
+
+def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Return the share of rows ``[..., classes]`` whose largest entry is at the label's index."""
+    return float(((outputs.argmax(-1) == labels) & ~np.isnan(outputs).any(-1)).mean())
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    if not values.size:
+        return 0.0
+    largest = float(np.abs(values).max())
+    if not largest:
+        return 0.0
+    return largest * float(np.sqrt(np.mean((values / largest) ** 2)))  # no overflow on the way
+
+
+def _ratio(noise: float, signal: float) -> float:
+    if not noise:
+        return 0.0
+    return noise / signal if signal else math.inf
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if not noise:
+        return math.inf
+    return 20 * math.log10(signal / noise) if signal else -math.inf
+
+
+def _cosine(r: NDArray[np.float64], t: NDArray[np.float64]) -> float:
+    lengths = float(np.linalg.norm(r)) * float(np.linalg.norm(t))
+    if not lengths:
+        return 1.0 if not r.any() and not t.any() else 0.0
+    return float(np.dot(r, t)) / lengths
+
+
+def _max_ulp(
+    r: NDArray[np.float64], error: NDArray[np.float64], dtype: np.dtype[Any]
+) -> float | None:
+    if dtype not in (np.float16, np.float32) or not r.size:
+        return None
+    limits = np.finfo(dtype)
+    inside = np.clip(r, limits.min, limits.max).astype(dtype)
+    spacing = np.spacing(np.abs(inside)).astype(np.float64)
+    return float((np.abs(error) / spacing)[np.isfinite(spacing)].max(initial=0.0))

@@ -1,0 +1,113 @@
+"""What a validation found: a row per target, and in it a row per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..artifact import Artifact
+from ..outcome import Outcome, Symptom
+from .metrics import Metrics
+from .verdict import Verdict, worst
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerResult:
+    """One layer of one target.
+
+    Attributes:
+        mapped: Whether the layer has a tensor there that was compared.
+        reason: Why not.
+        metrics: Its accumulated error, if it was.
+        drift_ratio: Its error over that of the source model in float32, if both are known.
+        verdict: The judgement.
+    """
+
+    mapped: bool
+    reason: str = ""
+    metrics: Metrics | None = None
+    drift_ratio: float | None = None
+    verdict: Verdict = Verdict.NOT_RUN
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersResult:
+    """All layers of one target.
+
+    Attributes:
+        rows: Layer id → its row, in spine order.
+        outcome: How the run that showed them ended; ``None`` if the runtime shows none.
+        observer_effect: Whether looking at the layers changed the outputs.
+        first_failure: First failing layer none of whose inputs fails, in spine order.
+    """
+
+    rows: Mapping[str, LayerResult] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    observer_effect: bool | None = None
+    first_failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetResult:
+    """One artifact in one runtime.
+
+    Attributes:
+        target: Name of the row: the format, with ``@runtime`` for all but its first runtime.
+        artifact: What ran.
+        runtime: Where it ran.
+        outcome: How that ended.
+        version: Version of the runtime.
+        load_seconds: Time to load the artifact.
+        run_seconds: Median time of one sample.
+        outputs: Metrics of each output, by the source's name.
+        top1_agreement: Share of rows with the reference's top-1 class; ``None`` if the first
+            output is not of the form ``[batch, classes]``.
+        accuracy: Share of rows with the true class, where labels are known.
+        verdict: The judgement on the whole model.
+        reason: Why it is not a pass.
+        layers: The layers.
+    """
+
+    target: str
+    artifact: Artifact
+    runtime: str
+    outcome: Outcome
+    version: str = ""
+    load_seconds: float | None = None
+    run_seconds: float | None = None
+    outputs: Mapping[str, Metrics] = field(default_factory=dict)
+    top1_agreement: float | None = None
+    accuracy: float | None = None
+    verdict: Verdict = Verdict.NOT_RUN
+    reason: str = ""
+    layers: LayersResult = field(default_factory=LayersResult)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """All targets of one validation.
+
+    Attributes:
+        reference: Runtime that made the truth.
+        reference_outcome: How that ended; nothing is compared unless it is ok.
+        origin: Where the samples come from.
+        samples: How many samples the whole models ran on.
+        layer_samples: How many of them the layers were compared on.
+        reference_accuracy: Accuracy of the reference, where labels are known.
+        targets: The rows.
+    """
+
+    reference: str
+    reference_outcome: Outcome
+    origin: str
+    samples: int
+    layer_samples: int = 0
+    reference_accuracy: float | None = None
+    targets: tuple[TargetResult, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of all targets; those that cannot run here do not count."""
+        return worst(
+            each.verdict for each in self.targets if each.outcome.symptom is not Symptom.UNAVAILABLE
+        )

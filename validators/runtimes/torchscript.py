@@ -1,0 +1,85 @@
+"""The TorchScript interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...artifact import Artifact
+from ...errors import SourceError
+from ...formats import TORCHSCRIPT
+from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
+from ..taps.torchscript import expose
+from ..tensors import named_outputs, to_numpy, to_torch
+
+
+@register_runtime
+class TorchScript(Runtime):
+    """``torch.jit.load`` on the CPU. Taps run the module's own graph with values of it returned."""
+
+    name = "torchscript"
+    title = "TorchScript interpreter"
+    formats = (TORCHSCRIPT,)
+    packages = ("torch",)
+    taps = True
+
+    def _open(self, artifact: Artifact, taps: list[str]) -> Session:
+        import torch
+
+        module = torch.jit.load(str(artifact.path), map_location="cpu")  # type: ignore[no-untyped-call]
+        module.eval()
+        return _TorchScriptSession(artifact, module, taps)
+
+
+class _TorchScriptSession(Session):
+    def __init__(self, artifact: Artifact, module: Any, taps: list[str]) -> None:
+        super().__init__(artifact.signature)
+        self._taps = taps
+        self._forward: Callable[..., Any] = (
+            expose(module, taps, artifact.path) if taps else module.forward
+        )
+        self._arguments = module.forward.schema.arguments[1:]  # the first one is the module
+
+    def _run(self, inputs: Arrays) -> RunResult:
+        import torch
+
+        tensors = {name: to_torch(array) for name, array in inputs.items()}
+        arguments = [_take(each.name, each.type, tensors, each) for each in self._arguments]
+        with torch.no_grad():
+            result = self._forward(*arguments)
+        shown: tuple[Any, ...] = ()
+        if self._taps:
+            result, shown = result[0], result[1:]
+        return RunResult(
+            outputs=named_outputs(result, self.signature),
+            taps={name: to_numpy(each) for name, each in zip(self._taps, shown, strict=True)},
+        )
+
+
+def _take(name: str, kind: Any, tensors: dict[str, Any], argument: Any = None) -> Any:
+    """Take the value of an argument, nested as its type is, from the tensors that are left.
+
+    A tensor is the next one. Lists and dictionaries do not say how many they hold; theirs are
+    named after the argument, ``states_0`` or ``batch_mask``.
+    """
+    form = kind.kind()
+    if form == "OptionalType" and tensors:
+        return _take(name, kind.getElementType(), tensors, argument)
+    if form == "TensorType" and tensors:
+        return tensors.pop(next(iter(tensors)))
+    if form == "TupleType":
+        return tuple(
+            _take(f"{name}_{place}", each, tensors) for place, each in enumerate(kind.elements())
+        )
+    if form == "ListType" and str(kind.getElementType()) == "Tensor":
+        return [tensors.pop(each) for each in list(tensors) if each.startswith(f"{name}_")]
+    if form == "DictType" and str(kind.getValueType()) == "Tensor":
+        prefix = f"{name}_"
+        return {
+            each.removeprefix(prefix): tensors.pop(each)
+            for each in list(tensors)
+            if each.startswith(prefix)
+        }
+    if argument is not None and argument.has_default_value():
+        return argument.default_value
+    raise SourceError(f"argument {name!r} is a {kind}: it has no tensor in the signature")

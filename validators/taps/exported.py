@@ -1,0 +1,299 @@
+"""Captured programs run node by node, in float32 or in float64, with any node's value shown."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import SourceError, UnsupportedError, UnsupportedOperator
+from ...program import operator_name, user_frame
+from ..tensors import to_numpy
+from .names import require_names
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+# What operators raise of their own accord: TypeError and AssertionError come from Python ones.
+_OPERATOR_ERRORS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)
+_OF_TYPES = ("Double", "double", "float64", "dtype", "not implemented")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One node, ready to run.
+
+    Attributes:
+        node: The node.
+        args: Its arguments; nodes in them stand for their values.
+        kwargs: Its keyword arguments.
+        last: Nodes whose values nobody needs after this one.
+    """
+
+    node: torch.fx.Node
+    args: Any
+    kwargs: Any
+    last: tuple[torch.fx.Node, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a placeholder stands for: an input by its name, or a value of the program's own."""
+
+    node: torch.fx.Node
+    input: str | None = None
+    value: Any = None
+    written: bool = False
+
+
+@dataclass(kw_only=True)
+class NodeRun:
+    """The values of one run.
+
+    Attributes:
+        outputs: The program's outputs in order; mutated buffers are not among them.
+        taps: Node name → a copy of its value right after the node ran.
+    """
+
+    outputs: list[Any] = field(default_factory=list)
+    taps: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class NodeRunner:
+    """Runs a captured program node by node.
+
+    The same operators are called on the same values as by ``program.module()``, so that in float32
+    the results are the same bits. Every run starts from the state that was captured: buffers that
+    a run writes to are copied first. Values are freed after their last use.
+
+    Args:
+        program: What to run; it is not changed.
+        taps: Names of nodes to show.
+        path: The program's file, for messages.
+        double: Run in float64: weights, inputs and constants of every floating point type are
+            promoted, every such type in an operator's arguments is replaced, and the default type
+            is float64 too, so that nothing rounds to a shorter type on the way.
+
+    Raises:
+        SourceError: There is no such node, or its value is not one tensor.
+    """
+
+    def __init__(
+        self,
+        program: torch.export.ExportedProgram,
+        *,
+        taps: Sequence[str] = (),
+        path: Path,
+        double: bool = False,
+    ) -> None:
+        self._double = double
+        self._taps = frozenset(taps)
+        _require_tensors(program, self._taps, path)
+        self._given = list(_given(program, double=double))
+        self._attributes = _attributes(program.graph_module, double=double)
+        self._steps = list(_steps(program.graph, double=double))
+        specs = program.graph_signature.output_specs
+        self._is_output = [spec.kind.name == "USER_OUTPUT" for spec in specs]
+        self.inputs = [each.input for each in self._given if each.input is not None]
+
+    def run(self, inputs: Mapping[str, torch.Tensor]) -> NodeRun:
+        """Run the program once on inputs by placeholder name; they may be written to."""
+        import torch
+
+        run = NodeRun()
+        with torch.no_grad(), _default_dtype(torch.float64 if self._double else None):
+            values = {each.node: self._begin(each, inputs, run) for each in self._given}
+            for step in self._steps:
+                self._run_step(step, values, run)
+        return run
+
+    def _begin(self, given: Given, inputs: Mapping[str, torch.Tensor], run: NodeRun) -> Any:
+        value = given.value
+        if given.input is not None:
+            value = inputs[given.input]
+            value = _promoted(value) if self._double else value
+        elif given.written:
+            value = value.clone()
+        if given.node.name in self._taps:
+            run.taps[given.node.name] = to_numpy(value)
+        return value
+
+    def _run_step(self, step: Step, values: dict[torch.fx.Node, Any], run: NodeRun) -> None:
+        from torch.fx.node import map_arg
+
+        node = step.node
+        args = map_arg(step.args, values.__getitem__)
+        if node.op == "output":
+            returned = zip(args[0], self._is_output, strict=True)
+            run.outputs = [value for value, is_output in returned if is_output]
+            return
+        if node.op == "get_attr":
+            values[node] = self._attributes[str(node.target)]
+        else:
+            kwargs = map_arg(step.kwargs, values.__getitem__)
+            try:
+                values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+            except _OPERATOR_ERRORS as error:
+                raise self._failure(node, error) from error
+        if node.name in self._taps:
+            # a copy, now: an in-place operator further down may write to this memory
+            run.taps[node.name] = to_numpy(values[node])
+        for finished in step.last:
+            del values[finished]
+
+    def _failure(self, node: torch.fx.Node, error: Exception) -> Exception:
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "can't allocate memory" in message:
+            return MemoryError(f"layer {node.name}: {message}")
+        where = user_frame(node.meta.get("stack_trace") or "") or None
+        name = operator_name(node.target)
+        if self._double and any(word in message for word in _OF_TYPES):
+            return UnsupportedError(
+                "eager PyTorch in float64",
+                [UnsupportedOperator(operator=name, where=where, hint=message)],
+            )
+        return SourceError(f"layer {node.name} ({name}) raised: {message}", where=where)
+
+
+def _require_tensors(
+    program: torch.export.ExportedProgram, taps: frozenset[str], path: Path
+) -> None:
+    import torch
+
+    nodes = {node.name: node for node in program.graph.nodes if node.op != "output"}
+    require_names("layer", sorted(taps), nodes, path)
+    for name in sorted(taps):
+        if not isinstance(nodes[name].meta.get("val"), torch.Tensor):
+            parts = [user.name for user in nodes[name].users if "getitem" in str(user.target)]
+            raise SourceError(
+                f"the value of layer {name!r} is not one tensor",
+                hint=f"its parts are {', '.join(parts)}" if parts else None,
+            )
+
+
+def _given(program: torch.export.ExportedProgram, *, double: bool) -> Iterator[Given]:
+    """What each placeholder is fed, in order."""
+    import torch
+    from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
+
+    writes = _writes(program.graph_module)
+    placeholders = program.graph.find_nodes(op="placeholder")
+    for node, spec in zip(placeholders, program.graph_signature.input_specs, strict=True):
+        if spec.kind is InputKind.USER_INPUT:
+            if isinstance(spec.arg, ConstantArgument):
+                yield Given(node=node, value=spec.arg.value)
+            elif isinstance(spec.arg, TensorArgument):
+                yield Given(node=node, input=node.name)
+            else:
+                raise SourceError(f"the model takes {node.name!r}, which is not a tensor")
+            continue
+        target = str(spec.target)
+        value = program.state_dict.get(target, program.constants.get(target))
+        if isinstance(value, torch.Tensor):
+            value = value.detach()
+            value = _promoted(value) if double else value
+        # which buffer an in-place operator writes to is hidden behind views; most are small
+        written = writes and spec.kind in (InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+        yield Given(node=node, value=value, written=written)
+
+
+def _writes(module: torch.fx.GraphModule) -> bool:
+    """Whether any operator, in a submodule too, writes to one of its arguments."""
+    import torch
+
+    return any(
+        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        for each in module.modules()
+        if isinstance(each, torch.fx.GraphModule)
+        for node in each.graph.nodes
+    )
+
+
+def _steps(graph: torch.fx.Graph, *, double: bool) -> Iterator[Step]:
+    """All nodes but the placeholders, each with the values that it is the last to need."""
+    nodes = [node for node in graph.nodes if node.op != "placeholder"]
+    last_users = {used: node for node in nodes for used in (*node.all_input_nodes, node)}
+    finished: dict[torch.fx.Node, list[torch.fx.Node]] = {}
+    for used, user in last_users.items():
+        finished.setdefault(user, []).append(used)
+    for node in nodes:
+        args, kwargs = _promoted_arguments(node) if double else (node.args, node.kwargs)
+        yield Step(node=node, args=args, kwargs=kwargs, last=tuple(finished.get(node, ())))
+
+
+def _promoted_arguments(node: torch.fx.Node) -> tuple[Any, Any]:
+    """Arguments of an operator with float64 for every shorter floating point type.
+
+    Higher-order operators keep theirs: autocast leaves float64 tensors alone by itself.
+    """
+    import torch
+    from torch.fx.node import map_aggregate
+
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return node.args, node.kwargs
+
+    def promote(value: Any) -> Any:
+        return _promoted_dtype(value) if isinstance(value, torch.dtype) else value
+
+    return map_aggregate(node.args, promote), map_aggregate(node.kwargs, promote)
+
+
+def _attributes(module: torch.fx.GraphModule, *, double: bool) -> dict[str, Any]:
+    """What the ``get_attr`` nodes stand for: submodules of higher-order operators, constants."""
+    import torch
+
+    found: dict[str, Any] = {}
+    for node in module.graph.find_nodes(op="get_attr"):
+        value = operator.attrgetter(node.target)(module)
+        if double and isinstance(value, torch.Tensor):
+            value = _promoted(value)
+        elif double and isinstance(value, torch.nn.Module):
+            value = _promoted_module(value)
+        found[str(node.target)] = value
+    return found
+
+
+def _promoted_module(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a higher-order operator's submodule, and of those within it, in float64."""
+    import torch
+
+    promoted = copy.deepcopy(module)
+    for each in promoted.modules():
+        if not isinstance(each, torch.fx.GraphModule):
+            continue
+        for node in each.graph.nodes:
+            node.args, node.kwargs = _promoted_arguments(node)
+            if node.op == "get_attr" and isinstance(getattr(each, node.target, None), torch.Tensor):
+                setattr(each, node.target, _promoted(getattr(each, node.target).detach()))
+        each.recompile()
+    return promoted
+
+
+def _promoted(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(_promoted_dtype(tensor.dtype))
+
+
+def _promoted_dtype(dtype: torch.dtype) -> torch.dtype:
+    import torch
+
+    if dtype.is_complex:
+        return torch.complex128
+    return torch.float64 if dtype.is_floating_point else dtype
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype | None) -> Iterator[None]:
+    """Set the type that factories and integer division give where none is said."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype or before)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

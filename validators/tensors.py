@@ -1,0 +1,50 @@
+"""PyTorch tensors as NumPy arrays and back, under the names of a signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..artifact import Signature
+from ..errors import SourceError
+from ..live import tensors_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+def to_numpy(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return a copy of a tensor in C order, whatever its strides.
+
+    NumPy has no bfloat16: it becomes float32, which holds all of its values.
+    """
+    import torch
+
+    if tensor.dtype is torch.bfloat16:
+        tensor = tensor.float()
+    return np.array(tensor.numpy(force=True), order="C")
+
+
+def to_torch(array: NDArray[Any]) -> torch.Tensor:
+    """Return a copy of an array: models may write to their inputs."""
+    import torch
+
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def named_outputs(result: Any, signature: Signature) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a nested result under the signature's names, in order.
+
+    Raises:
+        SourceError: There are more or fewer tensors than the signature has outputs.
+    """
+    tensors = tensors_of(result)
+    names = [spec.name for spec in signature.outputs]
+    if len(tensors) != len(names):
+        raise SourceError(
+            f"the model returns {len(tensors)} tensor(s), and its signature has {len(names)} "
+            f"output(s): {', '.join(names)}"
+        )
+    return {name: to_numpy(tensor) for name, tensor in zip(names, tensors, strict=True)}
