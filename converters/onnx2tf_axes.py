@@ -176,9 +176,7 @@ def _by_name(
         return None
     found.update(zip(nameless, left, strict=True))
     units = iter([axis for axis, size in enumerate(source_shape) if size == 1])
-    return tuple(
-        found[axis] if axis in found else next(units) for axis in range(len(target_shape))
-    )
+    return tuple(found[axis] if axis in found else next(units) for axis in range(len(target_shape)))
 
 
 def _by_shape(source_shape: Shape, target_shape: Shape) -> tuple[int, ...] | None:
@@ -253,9 +251,7 @@ def _matmul(node: Node, known: Known, shapes: Shapes, shape: Shape) -> Found:
             axes[-2], axes[-1] = axes[-1], axes[-2]
         sides.append(axes)
     operands = [(known[each], shapes[each]) for each in node.inputs[:2] if each in known]
-    batch = [
-        _joined(operands, index - len(shape), size) for index, size in enumerate(shape[:-2])
-    ]
+    batch = [_joined(operands, index - len(shape), size) for index, size in enumerate(shape[:-2])]
     rows, columns = sides[0][-2], sides[1][-1]
     if columns and columns in (*batch, rows):
         # tokens by tokens: the two must stay apart

@@ -1,4 +1,4 @@
-"""torch → torchscript: a trace that a second input confirms, or a script where tracing would lie."""
+"""torch → torchscript: a trace that other inputs confirm, or a script where a trace would lie."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def convert(task: HopTask) -> HopResult:
     outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
     return HopResult(
         signature=signature_of(live.inputs(), outputs, live.dynamic),
-        layer_map=layer_map(scripted, task.spine),
+        layer_map=layer_map(scripted, torch.jit.load(str(task.out)), task.spine),
         producer_version=torch.__version__,
         notes=notes,
         live=scripted,

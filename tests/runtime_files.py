@@ -125,7 +125,7 @@ NETS = {
 
 def tensors(inputs: dict[str, Array]) -> tuple[Tensor, ...]:
     """Copies of inputs as tensors, in order."""
-    return tuple(torch.from_numpy(array.copy()) for array in inputs.values())
+    return tuple(torch.tensor(array) for array in inputs.values())
 
 
 def signature(module: nn.Module, inputs: dict[str, Array]) -> Signature:
@@ -182,7 +182,7 @@ def traced(module: nn.Module, inputs: dict[str, Array]) -> Any:
     """The TorchScript trace of a module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.trace(module, tensors(inputs), strict=False)
+        return torch.jit.trace(module, tensors(inputs), strict=False, check_trace=False)
 
 
 @cache

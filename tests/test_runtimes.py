@@ -98,7 +98,7 @@ def inner_tensors(artifact: Artifact) -> list[str]:
 
 
 def values_of(program: torch.export.ExportedProgram, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Every tensor of a program by PyTorch's own interpreter, copied before anyone overwrites it."""
+    """Every tensor of a program by PyTorch's own interpreter, copied right after its node."""
 
     class Observer(torch.fx.Interpreter):
         def run_node(self, n: torch.fx.Node) -> Any:

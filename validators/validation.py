@@ -92,9 +92,7 @@ class Validator:
             )
         return self._compared(blank, recording, runtime)
 
-    def _compared(
-        self, blank: TargetResult, recording: Run, runtime: Runtime
-    ) -> TargetResult:
+    def _compared(self, blank: TargetResult, recording: Run, runtime: Runtime) -> TargetResult:
         artifact = blank.artifact
         outputs, verdict, reason = self._judge_outputs(recording, artifact)
         agreement = None
@@ -173,9 +171,7 @@ class Validator:
             first_failure=self._first_failure(rows),
         )
 
-    def _layer(
-        self, artifact: Artifact, recording: Run, truth: Run, layer: str
-    ) -> LayerResult:
+    def _layer(self, artifact: Artifact, recording: Run, truth: Run, layer: str) -> LayerResult:
         place = artifact.layer_map.place(layer)
         its = self.reference.layer_map.place(layer)
         if place.tensor is None or its.tensor is None:

@@ -93,5 +93,3 @@ def _reference(
         return live_reference(runner, source.live, first.signature, samples)
     except Exception as error:  # noqa: BLE001 - a stage boundary: the user's own code runs here
         raise failure(describe(error), Stage.RUN) from error
-
-

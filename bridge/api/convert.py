@@ -146,9 +146,10 @@ def convert(
     options = options or ConvertOptions()
     options = replace(options, validate=options.validate and validate)
     opened = open_source(model, inputs, source_options or SourceOptions())
-    with ResultFolder.open(Path(out)) as folder, WorkPool(
-        limits=options.limits, progress=say
-    ) as pool:
+    with (
+        ResultFolder.open(Path(out)) as folder,
+        WorkPool(limits=options.limits, progress=say) as pool,
+    ):
         return _Run(
             opened=opened, formats=formats, folder=folder, pool=pool, options=options, say=say
         ).run()
@@ -307,7 +308,12 @@ class _Run:
         return tuple(manifest["stale"])
 
     def _result(
-        self, reached: Sequence[Reached], report: Mapping[str, Any], *, stale: tuple[str, ...], reused: bool
+        self,
+        reached: Sequence[Reached],
+        report: Mapping[str, Any],
+        *,
+        stale: tuple[str, ...],
+        reused: bool,
     ) -> Result:
         conversions = tuple(self._conversion(each) for each in reached)
         return Result(

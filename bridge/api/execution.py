@@ -142,9 +142,7 @@ class Execution:
                 outcomes.append(result)
                 if hop.refines:
                     continue
-                outcomes += [
-                    _not_reached(later, result) for later in route.hops[index + 1 :]
-                ]
+                outcomes += [_not_reached(later, result) for later in route.hops[index + 1 :]]
                 return None, TriedRoute(route=route, outcomes=tuple(outcomes))
             outcomes.append(_success(hop, result, made))
             made = result
@@ -253,9 +251,7 @@ class Execution:
 
     def _options_of(self, hop: Hop) -> dict[str, Any]:
         return {
-            name: self.options[name]
-            for name in hop.options
-            if self.options.get(name) is not None
+            name: self.options[name] for name in hop.options if self.options.get(name) is not None
         }
 
 

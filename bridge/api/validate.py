@@ -1,3 +1,4 @@
 """``validate``."""
 
+
 def validate() -> None: ...

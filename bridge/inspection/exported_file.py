@@ -117,7 +117,7 @@ def _specs(module: Mapping[str, Any], side: str, kind: str) -> list[Any]:
 
 
 def _stored(module: Mapping[str, Any], places: Mapping[str, str]) -> list[tuple[int, str]]:
-    """Elements and type of every parameter, buffer and constant tensor; a shared one counts once."""
+    """Elements and type of every parameter, buffer and constant; a shared one counts once."""
     tensors = module["graph"]["tensor_values"]
     found = {}
     for kind in _STORED_KINDS:

@@ -44,7 +44,7 @@ def inspect_torchscript(path: Path) -> Facts:
         SourceError: PyTorch cannot load it.
     """
     try:
-        module = torch.jit.load(path, map_location="cpu")
+        module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, EOFError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(
@@ -153,7 +153,7 @@ class _Opaque:
 
 
 class _ExampleReader(pickle.Unpickler):
-    """Reads the shapes of pickled tensors; it can neither import nor call anything of the file's."""
+    """Reads the shapes of pickled tensors; nothing that the file names is imported or called."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name.endswith("Storage"):

@@ -42,9 +42,7 @@ def read(path: Path) -> Artifact:
         size=size_of(path),
         signature=Signature(
             inputs=tuple(spec(name, name) for name in spine.inputs),
-            outputs=tuple(
-                spec(name, each) for name, each in zip(names, outputs, strict=True)
-            ),
+            outputs=tuple(spec(name, each) for name, each in zip(names, outputs, strict=True)),
         ),
         producer_version=f"torch {torch.__version__}",
         layer_map=identity_map(spine.ids()),

@@ -270,7 +270,9 @@ def _refuse_nan(module: torch.nn.Module) -> None:
     bad = [
         name
         for name, tensor in module.state_dict().items()
-        if isinstance(tensor, _tensor_type()) and tensor.is_floating_point() and tensor.isnan().any()
+        if isinstance(tensor, _tensor_type())
+        and tensor.is_floating_point()
+        and tensor.isnan().any()
     ]
     if bad:
         raise SourceError(

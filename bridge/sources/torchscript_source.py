@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ..errors import InputError, SourceError
 from ..formats import TORCHSCRIPT
 from ..layers import Layer, Spine, identity_map
 from ..live import dtype_name, output_names, tensors_of
+
+_CALL = re.compile(r"^(?P<file>[^\n(]+\.py)\((?P<line>\d+)\): ", re.MULTILINE)
 
 
 def read(path: Path, examples: Mapping[str, NDArray[Any]] | None = None) -> Artifact:
@@ -43,7 +46,10 @@ def read(path: Path, examples: Mapping[str, NDArray[Any]] | None = None) -> Arti
             f"store no shapes; given: {len(examples or {})}",
             hint="declare each: " + " ".join(f"--input {name}=1x3x224x224" for name in names),
         )
-    arrays = dict(zip(names, (examples.get(n, a) for n, a in zip(names, examples.values(), strict=True)), strict=True))
+    arrays = {
+        name: examples.get(name, in_order)
+        for name, in_order in zip(names, examples.values(), strict=True)
+    }
     try:
         with torch.no_grad():
             result = module(*(torch.from_numpy(np.array(arrays[name])) for name in names))
@@ -74,7 +80,9 @@ def read(path: Path, examples: Mapping[str, NDArray[Any]] | None = None) -> Arti
 
 
 def _spine(graph: Any, names: list[str]) -> Spine:
-    inputs = {value.debugName(): name for value, name in zip(list(graph.inputs())[1:], names, strict=True)}
+    inputs = {
+        value.debugName(): name for value, name in zip(list(graph.inputs())[1:], names, strict=True)
+    }
     layers: list[Layer] = []
     for node in graph.nodes():
         tensors = [each for each in node.outputs() if each.type().kind() == "TensorType"]
@@ -97,13 +105,13 @@ def _spine(graph: Any, names: list[str]) -> Spine:
         origin=TORCHSCRIPT.name,
         layers=tuple(layers),
         inputs=tuple(names),
-        outputs=tuple(
-            each.debugName() for each in graph.outputs() if each.debugName() in ids
-        ),
+        outputs=tuple(each.debugName() for each in graph.outputs() if each.debugName() in ids),
     )
 
 
 def _source(node: Any) -> str:
-    text = str(node.sourceRange()).strip().splitlines()
-    first = text[0] if text else ""
-    return first.partition("File \"")[2].replace('", line ', ":").rstrip(",: ") if "File" in first else ""
+    """``file:line`` of the innermost recorded call that is not PyTorch's own."""
+    for match in _CALL.finditer(str(node.sourceRange())):
+        if "/torch/" not in match["file"].replace("\\", "/"):
+            return f"{match['file']}:{match['line']}"
+    return ""

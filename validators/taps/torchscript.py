@@ -31,7 +31,8 @@ def expose(module: Any, taps: Sequence[str], path: Path) -> Callable[..., tuple[
     """
     import torch
 
-    graph: Any = module.inlined_graph.copy()
+    # a graph of our own: each access inlines a fresh one (and copying it would renumber its values)
+    graph: Any = module.inlined_graph
     values = {
         value.debugName(): value
         for value in (*graph.inputs(), *(each for node in graph.nodes() for each in node.outputs()))

@@ -1,0 +1,19 @@
+"""Which file holds which command."""
+
+from __future__ import annotations
+
+import typer
+
+from .convert import convert
+from .doctor import doctor
+from .inspect import inspect
+from .routes import routes
+from .toolchain import toolchain_app
+from .validate import validate
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to the application."""
+    for command in (convert, validate, routes, inspect, doctor):
+        app.command()(command)
+    app.add_typer(toolchain_app)

@@ -1,0 +1,96 @@
+"""What every command shares: where it prints, progress, and how an error becomes an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ..errors import BridgeError, UsageError
+
+EXIT_OK, EXIT_GATE, EXIT_CONVERSION, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 64, 130
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terminal:
+    """Where a command prints: results on standard output, progress and errors on standard error.
+
+    Attributes:
+        quiet: Whether only errors are printed.
+        json: Whether the result is printed as JSON instead of tables.
+    """
+
+    quiet: bool = False
+    json: bool = False
+    out: Console = field(default_factory=lambda: Console(highlight=False))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+
+    def show(self, *renderables: Any) -> None:
+        """Print tables or text for a person, unless JSON or silence was asked for."""
+        if not self.quiet and not self.json:
+            for each in renderables:
+                self.out.print(each)
+
+    def emit(self, document: Any) -> None:
+        """Print a JSON document, if that was asked for."""
+        if self.json:
+            sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    def warn(self, text: str) -> None:
+        """Print a warning on standard error."""
+        if not self.quiet:
+            self.err.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str], None]]:
+        """Show what is going on while the block runs.
+
+        On a terminal one line changes in place, with a spinner; elsewhere each step is a line.
+        """
+        if self.quiet or self.json:
+            yield lambda text: None
+        elif self.err.is_terminal:
+            with self.err.status("starting") as status:
+                yield lambda text: status.update(escape(text))
+        else:
+            yield lambda text: self.err.print(escape(text))
+
+
+@contextlib.contextmanager
+def errors_as_exit_codes(terminal: Terminal) -> Iterator[None]:
+    """Print an error as the user should see it, and exit with its code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        terminal.err.print("interrupted; earlier results are as they were")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BridgeError as error:
+        if error.user_traceback:
+            terminal.err.print(escape(error.user_traceback.rstrip()))
+        terminal.err.print(f"[red]error[/red] \\[{error.code}]: {escape(error.message)}")
+        if error.where:
+            terminal.err.print(f"  at {escape(error.where)}")
+        if error.hint:
+            terminal.err.print(f"  hint: {escape(error.hint)}")
+        terminal.emit(
+            {
+                "error": {
+                    "code": error.code,
+                    "message": error.message,
+                    "where": error.where,
+                    "hint": error.hint,
+                }
+            }
+        )
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_CONVERSION
+        raise typer.Exit(code) from None
