@@ -185,7 +185,7 @@ def _sniff_zip(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] or name for name in archive.namelist()}
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise SourceError(f"{path} is a truncated or damaged archive ({error})") from error
     if "serialized_exported_program.json" in names:
         return EXPORTED

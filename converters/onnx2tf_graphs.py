@@ -20,8 +20,8 @@ def _kinds(groups: Mapping[Kind, str]) -> dict[str, Kind]:
 _ONNX = _kinds(
     {
         Kind.JOIN: "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot "
-        "BitwiseOr BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp "
-        "Expand Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN "
+        "BitwiseOr BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp "
+        "Expand Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN "
         "LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal "
         "Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh "
         "ThresholdedRelu Where Xor",
@@ -32,7 +32,7 @@ _ONNX = _kinds(
         Kind.CHANNEL: "Conv ConvTranspose",
         Kind.CONCAT: "Concat",
         Kind.TRANSPOSE: "Transpose",
-        Kind.RESHAPE: "Flatten Reshape Squeeze Unsqueeze",
+        Kind.RESHAPE: "Dropout Flatten Identity Reshape Squeeze Unsqueeze",
         Kind.REDUCE: "ArgMax ArgMin Gather ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
         "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare",
         Kind.MATMUL: "MatMul",
@@ -42,17 +42,17 @@ _ONNX = _kinds(
 _TENSORFLOW = _kinds(
     {
         Kind.JOIN: "Abs Add AddN AddV2 BiasAdd BroadcastTo Cast Ceil ClipByValue Cos Div DivNoNan "
-        "Elu Equal Erf Erfc Exp Floor FloorDiv FloorMod Greater GreaterEqual Identity LeakyRelu "
+        "Elu Equal Erf Erfc Exp Floor FloorDiv FloorMod Greater GreaterEqual LeakyRelu "
         "Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Maximum Minimum Mul Neg NotEqual "
         "Pow RealDiv Reciprocal Relu Relu6 Round Rsqrt Select SelectV2 Selu Sigmoid Sign Sin "
-        "Softplus Softsign Sqrt Square SquaredDifference StopGradient Sub Tan Tanh",
+        "Softplus Softsign Sqrt Square SquaredDifference Sub Tan Tanh",
         Kind.ALONG: "AvgPool AvgPool3D Cumsum DepthwiseConv2dNative FusedBatchNormV3 LRN "
         "LogSoftmax MaxPool MaxPool3D MirrorPad Pad PadV2 ResizeBilinear ResizeBicubic "
         "ResizeNearestNeighbor ReverseV2 Slice Softmax Split SplitV StridedSlice Tile TopKV2",
         Kind.CHANNEL: "Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2",
         Kind.CONCAT: "ConcatV2",
         Kind.TRANSPOSE: "Transpose",
-        Kind.RESHAPE: "ExpandDims Reshape Squeeze",
+        Kind.RESHAPE: "ExpandDims Identity Reshape Squeeze StopGradient",
         Kind.REDUCE: "All Any ArgMax ArgMin GatherV2 Max Mean Min Prod Sum",
         Kind.MATMUL: "BatchMatMul BatchMatMulV2 BatchMatMulV3 MatMul",
     }

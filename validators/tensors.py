@@ -35,7 +35,7 @@ def to_torch(array: NDArray[Any]) -> torch.Tensor:
     """
     import torch
 
-    return torch.tensor(array)
+    return torch.tensor(array).contiguous()
 
 
 def named_outputs(result: Any, signature: Signature) -> dict[str, NDArray[Any]]:

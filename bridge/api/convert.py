@@ -18,9 +18,10 @@ from ..report.manifest import ManifestEntry
 from ..worker import Limits, WorkPool
 from .comparing import compare
 from .execution import Execution, Made, Reached
-from .folder import MANIFEST, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
 from .reuse import array_digest, key_of, own_code
+from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
     import torch
@@ -155,12 +156,6 @@ def convert(
         ).run()
 
 
-def verdict_exit_code(report: Mapping[str, Any]) -> int:
-    """Return 1 if a report's comparison failed or could not be made, else 0."""
-    validation = report["validation"]
-    return int(validation is not None and validation["verdict"] in ("fail", "not run"))
-
-
 def _formats(names: Sequence[str]) -> list[Format]:
     formats = [format_named(name) for name in dict.fromkeys(names)]
     if not formats:
@@ -215,7 +210,7 @@ class _Run:
         return self._result(reached, report, stale=stale, reused=False)
 
     def _execution(self, manifest: Mapping[str, Any]) -> Execution:
-        examples = self.folder.scratch / "examples.npz"
+        examples = self.folder.scratch / EXAMPLES
         np.savez(examples, **self.opened.samples.first())  # type: ignore[arg-type]
         return Execution(
             source=self.opened.source,
@@ -223,7 +218,11 @@ class _Run:
             pool=self.pool,
             scratch=self.folder.scratch,
             options=self.options.hop_options,
-            stored=stored_artifacts(self.folder.path, manifest) if manifest else {},
+            stored={
+                entry.key: entry
+                for entry in stored_artifacts(self.folder.path, manifest)
+                if entry.key is not None
+            },
             examples=examples,
             say=self.say,
         )
@@ -304,6 +303,7 @@ class _Run:
             for made in execution.final.values()
             if made.artifact is not None and not made.reused
         }
+        files[EXAMPLES] = self.folder.scratch / EXAMPLES
         self.folder.publish(files, {REPORT: report, MANIFEST: manifest})
         return tuple(manifest["stale"])
 

@@ -15,6 +15,7 @@ from ..hop import Hop, reference_of, run_hop
 from ..layers import LayerMap, Spine
 from ..outcome import Outcome, Stage, Symptom
 from ..planning import Route, plan, routes
+from ..report.manifest import ManifestEntry
 from ..sources import Source
 from ..worker import IN_PROCESS, Job, WorkFailure, WorkPool
 from .folder import storage_errors
@@ -100,7 +101,7 @@ class Execution:
     pool: WorkPool
     scratch: Path
     options: Mapping[str, Any] = field(default_factory=dict)
-    stored: Mapping[str, tuple[Artifact, float]] = field(default_factory=dict)
+    stored: Mapping[str, ManifestEntry] = field(default_factory=dict)
     examples: Path | None = None
     say: Callable[[str], None] = lambda text: None
     final: dict[Format, Made] = field(default_factory=dict)
@@ -167,10 +168,9 @@ class Execution:
             return made, [], 0
         for key in keys[1 : last + 1]:
             if key in self.stored:
-                artifact, seconds = self.stored[key]
-                self.spine = artifact.spine or self.spine
-                made = Made(artifact=artifact, key=key, seconds=seconds, reused=True)
-                self.final[artifact.format] = made
+                made = _reused(self.stored[key])
+                self.spine = self.stored[key].artifact.spine or self.spine
+                self.final[self.stored[key].artifact.format] = made
         outcomes = [
             Outcome(
                 subject=hop.name,
@@ -204,9 +204,8 @@ class Execution:
     def _run(self, hop: Hop, parent: Made, started: float) -> Made:
         options = self._options_of(hop)
         key = hop_key(parent.key, hop, options) if parent.key else None
-        if key in self.stored:
-            artifact, seconds = self.stored[key]
-            return Made(artifact=artifact, key=key, seconds=seconds, reused=True)
+        if key is not None and key in self.stored:
+            return _reused(self.stored[key])
         self.say(f"{hop.title}: {hop.source} → {hop.target}")
         out = self.scratch / f"{len(self._done)}-{hop.name}" / hop.target.filename
         with storage_errors(self.scratch):
@@ -253,6 +252,10 @@ class Execution:
         return {
             name: self.options[name] for name in hop.options if self.options.get(name) is not None
         }
+
+
+def _reused(entry: ManifestEntry) -> Made:
+    return Made(artifact=entry.artifact, key=entry.key, seconds=entry.seconds, reused=True)
 
 
 def _success(hop: Hop, made: Made, parent: Made) -> Outcome:

@@ -18,6 +18,7 @@ from ..errors import SourceError, StorageError
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
+EXAMPLES = "examples.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,12 @@ class ResultFolder:
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             return cls(path=path, scratch=Path(tempfile.mkdtemp(prefix=".new-", dir=path)))
+
+    @classmethod
+    def temporary(cls) -> ResultFolder:
+        """Make a folder of which nothing remains."""
+        path = Path(tempfile.mkdtemp(prefix="driftbridge-"))
+        return cls(path=path, scratch=path)
 
     def __enter__(self) -> ResultFolder:
         return self

@@ -61,12 +61,14 @@ class Opened:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the manifest says about the source: enough to open it again."""
+        artifact = self.source.artifact
         return {
             "text": self.source.text,
             "format": self.source.format.name,
             "key": self.key,
             "weights": str(self.options.weights.resolve()) if self.options.weights else None,
             "inputs": str(self.options.real.resolve()) if self.options.real else None,
+            "artifact": artifact.to_json() if artifact else None,
         }
 
 

@@ -1,4 +1,282 @@
-"""``validate``."""
+"""``validate``: run a folder's artifacts again, or any artifact against its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..artifact import Artifact, Signature, TensorSpec
+from ..errors import ConversionError, InputError, SourceError, UsageError
+from ..formats import EXPORTED, TORCH, format_named
+from ..inspection import inspect
+from ..report import report_document, stored_artifacts
+from ..samples import Samples, draw_samples, read_samples
+from ..sources import Source
+from ..worker import Limits, WorkPool
+from .comparing import compare
+from .execution import Execution
+from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
+from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
+from .verdicts import verdict_exit_code
+
+if TYPE_CHECKING:
+    import torch
+
+Say = Callable[[str], None]
+
+__all__ = ["Comparison", "validate"]
 
 
-def validate() -> None: ...
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What ``validate`` found.
+
+    Attributes:
+        report: The report; of a folder it is also in its ``report.json``.
+        folder: The folder, if one was validated.
+    """
+
+    report: Mapping[str, Any]
+    folder: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is well, 1 if a comparison failed or could not be made."""
+        return verdict_exit_code(self.report)
+
+
+def validate(
+    path: str | Path,
+    *,
+    against: torch.nn.Module | str | Path | None = None,
+    inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
+    source_options: SourceOptions | None = None,
+    limits: Limits | None = None,
+    say: Say = lambda text: None,
+) -> Comparison:
+    """Compare artifacts with their source.
+
+    Args:
+        path: A folder that ``convert`` made, or with ``against`` any artifact.
+        against: The artifact's source: a module, a callable's name, or a model file.
+        inputs: Example inputs of a module.
+        source_options: Weights, declared and real inputs; for a folder only the inputs count.
+        limits: Time and memory of each piece of work.
+        say: Called with lines of progress.
+
+    Returns:
+        The report. A runtime that fails is an outcome in it, not an exception.
+
+    Raises:
+        UsageError: An artifact without ``against``.
+        SourceError: The folder, the artifact or the source cannot be read.
+        InputError: The inputs do not fit.
+    """
+    options = source_options or SourceOptions()
+    with WorkPool(limits=limits or Limits(), progress=say) as pool:
+        if against is not None:
+            return _validate_artifact(Path(path), against, inputs, options, pool, say)
+        if not (Path(path) / MANIFEST).is_file():
+            raise UsageError(
+                f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
+                hint="an artifact is validated with --against its source",
+            )
+        return _validate_folder(Path(path), options, pool, say)
+
+
+def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Say) -> Comparison:
+    with ResultFolder.open(path) as folder:
+        manifest, before = folder.manifest(), read_json(path / REPORT)
+        artifacts = _folder_artifacts(path, manifest)
+        source = _folder_source(manifest, artifacts)
+        samples = _folder_samples(path, manifest, source.signature.inputs, options)
+        wanted = [each["format"] for each in before["conversions"] if each["ok"]]
+        validation = compare(
+            source=source,
+            reference=None,
+            artifacts=[artifacts[name] for name in wanted],
+            samples=samples,
+            pool=pool,
+            scratch=folder.scratch,
+            say=say,
+        )
+        assert source.artifact is not None
+        report = report_document(
+            source=before["source"],
+            options=before["options"],
+            conversions=(),
+            spine=source.artifact.spine,
+            validation=validation,
+            key=None,
+        )
+        report["conversions"] = before["conversions"]
+        folder.publish({}, {REPORT: report})
+        return Comparison(report=report, folder=path)
+
+
+def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
+    """Format → artifact; a file that is not what the manifest says is an error, not a row."""
+    artifacts = {}
+    for stored in stored_artifacts(path, manifest):
+        artifacts[stored.artifact.format.name] = stored.artifact
+    for entry in manifest["artifacts"]:
+        if entry["format"] not in artifacts:
+            raise SourceError(
+                f"{path / entry['path']} is missing or not what the manifest says",
+                hint="convert again",
+            )
+    return artifacts
+
+
+def _folder_source(
+    manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]
+) -> Source:
+    """What the folder was made from, as a file: the capture of a live module, or the user's own."""
+    origin = manifest["source"]
+    if origin["format"] == TORCH.name:
+        if EXPORTED.name not in artifacts:
+            raise SourceError(
+                "the model of this folder could not be captured, so nothing in the folder is its "
+                "reference",
+                hint="validate an artifact with --against the module",
+            )
+        return Source(text=origin["text"], artifact=artifacts[EXPORTED.name])
+    artifact = Artifact.from_json(origin["artifact"])
+    if not artifact.path.exists() or inspect(artifact.path).sha256 != artifact.sha256:
+        raise SourceError(
+            f"{artifact.path}, which this folder was made from, is gone or has changed",
+            hint="convert again",
+        )
+    return Source(text=origin["text"], artifact=artifact)
+
+
+def _folder_samples(
+    path: Path,
+    manifest: Mapping[str, Any],
+    inputs: tuple[TensorSpec, ...],
+    options: SourceOptions,
+) -> Samples:
+    recorded = manifest["source"]["inputs"]
+    real = options.real or (Path(recorded) if recorded else None)
+    if real is not None:
+        samples = read_samples(real, inputs)
+        return samples if options.samples is None else samples.head(options.samples)
+    with np.load(path / EXAMPLES) as stored:
+        examples = {name: stored[name] for name in stored.files}
+    return draw_samples(examples, options.samples or DEFAULT_SAMPLES)
+
+
+def _validate_artifact(
+    path: Path,
+    against: torch.nn.Module | str | Path,
+    inputs: tuple[Any, ...] | Mapping[str, Any] | None,
+    options: SourceOptions,
+    pool: WorkPool,
+    say: Say,
+) -> Comparison:
+    opened = open_source(against, inputs, options)
+    with ResultFolder.temporary() as folder:
+        execution = Execution(
+            source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
+        )
+        reference = execution.reach(EXPORTED) if opened.source.format == TORCH else None
+        origin = opened.source.artifact
+        if reference is not None:
+            if reference.made is None:
+                failed = [o.detail for each in reference.tried for o in each.outcomes if o.detail]
+                raise ConversionError(
+                    "the source cannot be captured, so it is no reference: " + "; ".join(failed)
+                )
+            origin = reference.made.artifact
+        assert origin is not None
+        artifact = foreign_artifact(path, origin.signature)
+        validation = compare(
+            source=opened.source,
+            reference=reference,
+            artifacts=[artifact],
+            samples=opened.samples,
+            pool=pool,
+            scratch=folder.scratch,
+            say=say,
+        )
+        report = report_document(
+            source=opened.to_json(),
+            options={},
+            conversions=(),
+            spine=origin.spine,
+            validation=validation,
+            key=None,
+        )
+        return Comparison(report=report)
+
+
+def foreign_artifact(path: Path, source: Signature) -> Artifact:
+    """Return a file as an artifact of a source.
+
+    A file that lies in a result folder has its layer map from there; of any other file the layers
+    are unexplained. Inputs and outputs correspond to the source's by name if the names are the
+    same, else by order; a tensor whose shape is the source's with the channels last is taken to be
+    just that.
+
+    Raises:
+        SourceError: The file cannot be read.
+        InputError: Its inputs or outputs cannot be the source's.
+    """
+    manifest = path.parent / MANIFEST
+    if manifest.is_file():
+        for stored in stored_artifacts(path.parent, read_json(manifest)):
+            if stored.artifact.path.name == path.name:
+                return stored.artifact
+    found = inspect(path)
+    signature = Signature(
+        inputs=_corresponding("input", path, source.inputs, found.signature.inputs),
+        outputs=_corresponding("output", path, source.outputs, found.signature.outputs),
+    )
+    return Artifact(
+        format=format_named(found.format.name),
+        path=path,
+        sha256=found.sha256,
+        size=found.size,
+        signature=signature,
+        producer=found.producer,
+        producer_version=found.producer_version,
+    )
+
+
+def _corresponding(
+    kind: str, path: Path, source: tuple[TensorSpec, ...], its: tuple[TensorSpec, ...]
+) -> tuple[TensorSpec, ...]:
+    if not its:  # a format that stores no signature takes and gives what the source does
+        return source
+    if len(its) != len(source):
+        raise InputError(
+            f"{path} has {len(its)} {kind}(s), the source {len(source)}: "
+            f"{', '.join(map(str, its))} and {', '.join(map(str, source))}"
+        )
+    by_name = {spec.name: spec for spec in its}
+    if set(by_name) == {spec.name for spec in source}:
+        its = tuple(by_name[spec.name] for spec in source)
+    return tuple(_placed(kind, path, *pair) for pair in zip(source, its, strict=True))
+
+
+def _placed(kind: str, path: Path, source: TensorSpec, its: TensorSpec) -> TensorSpec:
+    rank = len(source.shape)
+    if _same_sizes(source.shape, its.shape):
+        return its
+    if rank >= 3 and rank == len(its.shape):
+        last = (0, *range(2, rank), 1)
+        if _same_sizes(tuple(source.shape[axis] for axis in last), its.shape):
+            return replace(its, permutation=last)
+    raise InputError(f"{path}: its {kind} {its} cannot be the source's {source}")
+
+
+def _same_sizes(first: tuple[int | None, ...], second: tuple[int | None, ...]) -> bool:
+    return len(first) == len(second) and all(
+        one is None or other is None or one == other
+        for one, other in zip(first, second, strict=True)
+    )

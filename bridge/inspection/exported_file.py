@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 from ..artifact import TensorSpec
 from .dtypes import EXPORTED_TYPES, bytes_of, name_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
+from .pytorch_archive import read_archive
 
 # The kinds of input specs that stand for a stored tensor.
 _STORED_KINDS = ("parameter", "buffer", "tensor_constant")
@@ -50,8 +49,8 @@ def inspect_exported(path: Path) -> Facts:
         DamagedError: The archive or its JSON is not what ``torch.export.save`` writes.
     """
     try:
-        archive = _read(path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        archive = _parse(read_archive(path))
+    except ValueError as error:
         raise DamagedError(str(error)) from error
     try:
         return _facts(archive)
@@ -62,24 +61,20 @@ def inspect_exported(path: Path) -> Facts:
         ) from error
 
 
-def _read(path: Path) -> _Archive:
-    with zipfile.ZipFile(path) as archive:
-        names = {each.partition("/")[2] or each: each for each in sorted(archive.namelist())}
-        models = {
-            match.group(1): name
-            for inside, name in names.items()
-            if (match := re.fullmatch(r"models/(.+)\.json", inside))
-        } or {"model": _OLD_PROGRAM}
-        chosen = "model" if "model" in models else next(iter(models))
-        places: dict[str, str] = {}
-        for kind in ("weights", "constants"):
-            config = names.get(f"data/{kind}/{chosen}_{kind}_config.json")
-            if config:
-                entries = json.loads(archive.read(config))["config"].items()
-                places |= {name: f"{kind}/{entry['path_name']}" for name, entry in entries}
-        return _Archive(
-            models=tuple(models), program=json.loads(archive.read(models[chosen])), places=places
-        )
+def _parse(files: Mapping[str, bytes]) -> _Archive:
+    models = {
+        match.group(1): name
+        for name in sorted(files)
+        if (match := re.fullmatch(r"models/(.+)\.json", name))
+    } or {"model": _OLD_PROGRAM}
+    chosen = "model" if "model" in models else next(iter(models))
+    places: dict[str, str] = {}
+    for kind in ("weights", "constants"):
+        config = files.get(f"data/{kind}/{chosen}_{kind}_config.json")
+        if config:
+            entries = json.loads(config)["config"].items()
+            places |= {name: f"{kind}/{entry['path_name']}" for name, entry in entries}
+    return _Archive(models=tuple(models), program=json.loads(files[models[chosen]]), places=places)
 
 
 def _facts(archive: _Archive) -> Facts:

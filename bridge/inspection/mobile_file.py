@@ -30,6 +30,8 @@ _STORAGE, _SCALAR_TYPE, _STORAGE_OFFSET, _SIZES = 0, 1, 2, 3
 _TENSOR, _OBJECT = 5, 10
 _HELD_VALUES = {7: 0, 8: 0, 9: 1, _OBJECT: 2}  # List, Tuple, Dict, Object
 
+_OBJECT_STATE = 1
+
 # struct Instruction { op: byte; n: ushort; x: int; } and torch::jit::OpCode
 _INSTRUCTION_BYTES = 8
 _INSTRUCTION_X = 4
@@ -104,6 +106,8 @@ def _weights(
         elif kind in _HELD_VALUES and index not in seen:
             seen.add(index)
             pending += [(held, scalars) for held in _indices(value, _HELD_VALUES[kind])]
+            if kind == _OBJECT and _field(value, _OBJECT_STATE):  # packed weights
+                pending.append((_number(value, _OBJECT_STATE), scalars))
     return found
 
 

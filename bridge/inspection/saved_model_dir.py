@@ -165,15 +165,19 @@ def _called(node: Message) -> Iterator[str]:
             yield each.text(_CALLED_NAME)
 
 
+def _attribute(node: Message, name: str) -> Message:
+    """Value of an attribute; an empty message if the node does not have it."""
+    return _entries(node, _NODE_ATTRIBUTES).get(name, Message(memoryview(b"")))
+
+
 def _variables(nodes: Sequence[Message]) -> list[tuple[int, str]]:
     """Elements and type of each variable; two handles of one name share it."""
     found = {}
     for node in nodes:
         if node.text(_NODE_OP) in _VARIABLES:
-            attributes = _entries(node, _NODE_ATTRIBUTES)
-            shared = attributes["shared_name"].text(_TEXT) if "shared_name" in attributes else ""
+            shared = _attribute(node, "shared_name").text(_TEXT)
             found[shared or node.text(_NODE_NAME)] = _elements(
-                attributes["shape"].child(_SHAPE), attributes["dtype"].number(_TYPE)
+                _attribute(node, "shape").child(_SHAPE), _attribute(node, "dtype").number(_TYPE)
             )
     return list(found.values())
 
@@ -182,7 +186,7 @@ def _constants(nodes: Sequence[Message]) -> Iterator[tuple[int, str]]:
     """Elements and type of each constant but the scalar ones, which are numbers of the code."""
     for node in nodes:
         if node.text(_NODE_OP) == "Const":
-            tensor = _entries(node, _NODE_ATTRIBUTES)["value"].child(_TENSOR)
+            tensor = _attribute(node, "value").child(_TENSOR)
             shape = tensor.child(_TENSOR_SHAPE)
             if shape.children(_DIMENSIONS):
                 yield _elements(shape, tensor.number(_TENSOR_TYPE))

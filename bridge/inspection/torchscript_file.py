@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
-import zipfile
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import torch
 from ..artifact import TensorSpec
 from ..errors import SourceError
 from .facts import Facts, operator_counts, signature_of
+from .pytorch_archive import read_archive
 
 _CONTROL_FLOW = ("prim::If", "prim::Loop")
+_PACKED = "__torch__.torch.classes."
 
 # What a pickled tensor names for its element type; torch itself warns when these are looked up.
 _STORAGE_TYPES = {
@@ -43,9 +45,10 @@ def inspect_torchscript(path: Path) -> Facts:
     Raises:
         SourceError: PyTorch cannot load it.
     """
+    files = read_archive(path)
     try:
         module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, EOFError) as error:
+    except (RuntimeError, ValueError, IndexError, EOFError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(
             f"{path} is a TorchScript file that PyTorch {torch.__version__} cannot load: {reason}"
@@ -56,12 +59,17 @@ def inspect_torchscript(path: Path) -> Facts:
     entries = [methods["forward"]] if "forward" in methods else list(methods.values())
     nodes = [node for method in entries for node in _nodes(method.inlined_graph)]
     stored = {_place(tensor): tensor for tensor in _tensors(module, nodes)}
-    details = {"methods": ", ".join(names), **_archive_details(path)}
+    packed = {node.s("name") for node in nodes if _is_packed(node)}
+    details = {
+        "methods": ", ".join(names),
+        "packed_weights": f"{', '.join(sorted(packed))}: elements not counted" if packed else "",
+        **_archive_details(path, files),
+    }
     inputs: list[TensorSpec | str] = []
     outputs: list[TensorSpec | str] = []
     if "forward" in methods:
         schema = methods["forward"].schema
-        examples = _traced_inputs(path, details)
+        examples = _traced_inputs(files, details)
         inputs = list(_inputs(schema.arguments[1:], examples))
         outputs = [str(each.type) for each in schema.returns]
         if examples:
@@ -92,6 +100,13 @@ def _computes(node: Any) -> bool:
     return kind in _CONTROL_FLOW or not kind.startswith("prim::")
 
 
+def _is_packed(node: Any) -> bool:
+    """Whether a node takes weights in a form that only the kernels of one machine can read."""
+    return node.kind() == "prim::GetAttr" and any(
+        str(output.type()).startswith(_PACKED) for output in node.outputs()
+    )
+
+
 def _tensors(module: torch.jit.ScriptModule, nodes: Iterable[Any]) -> Iterator[torch.Tensor]:
     """The state, and what freezing turned into constants.
 
@@ -110,18 +125,15 @@ def _place(tensor: torch.Tensor) -> tuple[int, ...]:
     return (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), *tensor.shape)
 
 
-def _archive_details(path: Path) -> dict[str, str]:
-    with zipfile.ZipFile(path) as archive:
-        inside = {name.partition("/")[2]: name for name in archive.namelist()}
-        version = archive.read(inside["version"]).decode().strip() if "version" in inside else ""
+def _archive_details(path: Path, files: Mapping[str, bytes]) -> dict[str, str]:
     bytecode = ""
-    if "bytecode.pkl" in inside:
+    if "bytecode.pkl" in files:
         from torch.jit.mobile import _get_model_bytecode_version
 
         bytecode = str(_get_model_bytecode_version(str(path)))
-    extra = [name.removeprefix("extra/") for name in inside if name.startswith("extra/")]
+    extra = [name.removeprefix("extra/") for name in files if name.startswith("extra/")]
     return {
-        "archive_version": version,
+        "archive_version": files.get("version", b"").decode().strip(),
         "bytecode_version": bytecode,
         "extra_files": ", ".join(extra),
     }
@@ -173,15 +185,13 @@ def _without_tag(value: Any, _type: str) -> Any:
     return value
 
 
-def _traced_inputs(path: Path, details: dict[str, str]) -> list[Any]:
+def _traced_inputs(files: Mapping[str, bytes], details: dict[str, str]) -> list[Any]:
     """What ``forward`` was traced with, in the order of its arguments; empty if it was scripted."""
-    with zipfile.ZipFile(path) as archive:
-        names = [each for each in archive.namelist() if each.endswith("/traced_inputs.pkl")]
-        if not names:
-            return []
-        with archive.open(names[0]) as file:
-            try:
-                return list(_ExampleReader(file).load().get("forward", []))
-            except (pickle.UnpicklingError, AttributeError, TypeError, IndexError) as error:
-                details["traced_inputs"] = f"stored in a way that is not understood ({error})"
-                return []
+    stored = files.get("traced_inputs.pkl")
+    if stored is None:
+        return []
+    try:
+        return list(_ExampleReader(io.BytesIO(stored)).load().get("forward", []))
+    except (pickle.UnpicklingError, AttributeError, TypeError, IndexError) as error:
+        details["traced_inputs"] = f"stored in a way that is not understood ({error})"
+        return []

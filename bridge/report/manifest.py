@@ -79,19 +79,19 @@ def manifest_document(
     }
 
 
-def stored_artifacts(
-    folder: Path, manifest: Mapping[str, Any]
-) -> dict[str, tuple[Artifact, float]]:
-    """Return key → artifact and seconds, for the files that are still what the manifest says."""
-    stored: dict[str, tuple[Artifact, float]] = {}
+def stored_artifacts(folder: Path, manifest: Mapping[str, Any]) -> list[ManifestEntry]:
+    """Return the artifacts of a folder whose files are still what its manifest says."""
     if manifest.get("version") != MANIFEST_VERSION:
-        return stored
+        return []
+    entries = []
     for entry in manifest["artifacts"]:
         path = folder / entry["path"]
-        if entry["key"] and path.exists() and digest(path) == entry["sha256"]:
+        if path.exists() and digest(path) == entry["sha256"]:
             artifact = Artifact.from_json({**entry, "path": str(path)})
-            stored[entry["key"]] = (artifact, entry["seconds"])
-    return stored
+            entries.append(
+                ManifestEntry(artifact=artifact, key=entry["key"], seconds=entry["seconds"])
+            )
+    return entries
 
 
 def versions() -> dict[str, str]:

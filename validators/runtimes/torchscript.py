@@ -27,7 +27,6 @@ class TorchScript(Runtime):
         import torch
 
         module = torch.jit.load(str(artifact.path), map_location="cpu")  # type: ignore[no-untyped-call]
-        module.eval()
         return _TorchScriptSession(artifact, module, taps)
 
 

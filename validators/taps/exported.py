@@ -194,9 +194,10 @@ def _given(program: torch.export.ExportedProgram, *, double: bool) -> Iterator[G
             continue
         target = str(spec.target)
         value = program.state_dict.get(target, program.constants.get(target))
-        if isinstance(value, torch.Tensor):
-            value = value.detach()
-            value = _promoted(value) if double else value
+        # In float32 a parameter stays one, with its requires_grad: matmul chooses its kernel by
+        # that even where no gradients are kept, and the bits are to be those of the module.
+        if double and isinstance(value, torch.Tensor):
+            value = _promoted(value)
         # which buffer an in-place operator writes to is hidden behind views; most are small
         written = writes and spec.kind in (InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
         yield Given(node=node, value=value, written=written)
@@ -269,13 +270,13 @@ def _promoted_module(module: torch.nn.Module) -> torch.nn.Module:
         for node in each.graph.nodes:
             node.args, node.kwargs = _promoted_arguments(node)
             if node.op == "get_attr" and isinstance(getattr(each, node.target, None), torch.Tensor):
-                setattr(each, node.target, _promoted(getattr(each, node.target).detach()))
+                setattr(each, node.target, _promoted(getattr(each, node.target)))
         each.recompile()
     return promoted
 
 
 def _promoted(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.to(_promoted_dtype(tensor.dtype))
+    return tensor.detach().to(_promoted_dtype(tensor.dtype))
 
 
 def _promoted_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -1,0 +1,222 @@
+"""ONNX to SavedModel and to TFLite with onnx2tf, inside its toolchain.
+
+onnx2tf itself only builds the Keras model; writing is left to TensorFlow's own functions, so that
+the signature has the ONNX model's names and axes, and so that every tensor can be traced back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..artifact import Artifact, Signature, TensorSpec
+from ..availability import version_of
+from ..errors import UnsupportedError, UnsupportedOperator, UsageError
+from ..formats import ONNX, SAVED_MODEL, TFLITE
+from ..hop import Hop, HopResult, HopTask, register_hop
+from ..outcome import Stage
+from .onnx2tf_axes import compose
+from .onnx2tf_graphs import operator_name, tensor_names
+from .onnx2tf_provenance import Found, carried, in_saved_model, in_tflite
+from .onnx2tf_session import check_operators, run_onnx2tf
+from .onnx2tf_source import prepare
+from .onnx2tf_trace import Conversion, trace
+
+TOOLCHAIN = "onnx2tf"
+SIGNATURE = "serving_default"
+_LAYOUTS = ("source", "nhwc")
+_AXES = {3: ("NCW", "NWC"), 4: ("NCHW", "NHWC"), 5: ("NCDHW", "NDHWC")}
+
+# the last conversion of this process: both hops of a job start from the same one
+_latest: dict[tuple[str, str], Conversion] = {}
+
+
+def to_saved_model(task: HopTask) -> HopResult:
+    """Convert an ONNX file to a SavedModel with one signature, ``serving_default``."""
+    conversion = _conversion(task)
+    task.enter(Stage.SERIALIZE)
+    import tensorflow as tf
+
+    task.say("TensorFlow: writing the SavedModel")
+    tf.saved_model.save(
+        conversion.module, str(task.out), signatures={SIGNATURE: conversion.function}
+    )
+    return _result(task, conversion, in_saved_model(conversion))
+
+
+def to_tflite(task: HopTask) -> HopResult:
+    """Convert an ONNX file to a TFLite file of builtin operators.
+
+    Raises:
+        UnsupportedError: Operators remain that only TensorFlow itself could run.
+    """
+    conversion = _conversion(task)
+    task.enter(Stage.SERIALIZE)
+    import tensorflow as tf
+    from ai_edge_litert import schema_py_generated as schema
+
+    task.say("TensorFlow: writing the TFLite file")
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [conversion.function], conversion.module
+    )
+    # all are allowed so that all that are left can be listed, and refused
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
+    converter.allow_custom_ops = True
+    content = converter.convert()
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    _refuse_foreign_operators(conversion, model)
+    task.out.write_bytes(content)
+    return _result(task, conversion, in_tflite(conversion, model))
+
+
+def _conversion(task: HopTask) -> Conversion:
+    """Return what onnx2tf makes of the task's source, from memory if it was the last one."""
+    source = _source(task)
+    io_layout = task.options.get("io_layout", "source")
+    if io_layout not in _LAYOUTS:
+        raise UsageError(
+            f"io_layout is {io_layout!r}", hint=f"one of {', '.join(_LAYOUTS)}"
+        )
+    task.enter(Stage.LOAD)
+    key = (source.sha256, io_layout)
+    if key in _latest:
+        task.say("onnx2tf: taking the model that it made for the previous hop")
+        task.enter(Stage.LOWER)
+        return _latest[key]
+    _latest.clear()
+    prepared = prepare(source.path)
+    check_operators(prepared)
+    task.enter(Stage.LOWER)
+    task.say(f"onnx2tf: converting {len(prepared.model.graph.node)} operators")
+    made = run_onnx2tf(prepared, io_layout, task.out.parent)
+    _latest[key] = trace(prepared, made, io_layout)
+    return _latest[key]
+
+
+def _source(task: HopTask) -> Artifact:
+    if task.source is None:
+        raise UsageError("onnx2tf starts from an ONNX file")
+    return task.source
+
+
+def _refuse_foreign_operators(conversion: Conversion, model: Any) -> None:
+    """Raise for operators that LiteRT has no kernel for, with the ONNX operators behind them."""
+    names = tensor_names(model)
+    behind = {
+        tensor.partition(":")[0]: node.op_type
+        for value, tensor in conversion.tensors.items()
+        if (node := conversion.source.producers.get(value)) is not None
+    }
+    counts: Counter[str] = Counter()
+    makers: dict[str, set[str]] = {}
+    for operator in model.subgraphs[0].operators:
+        name = operator_name(model, operator)
+        if name.startswith("CUSTOM:"):
+            custom = name.removeprefix("CUSTOM:")
+            counts[custom] += 1
+            parts = names[operator.outputs[0]].split(";")
+            makers.setdefault(custom, set()).update(behind[each] for each in parts if each in behind)
+    for code in model.operatorCodes:  # those in the bodies of loops and branches
+        if code.customCode and code.customCode.decode() not in counts:
+            counts[code.customCode.decode()] += 1
+    if counts:
+        raise UnsupportedError(
+            "onnx2tf-tflite",
+            [
+                UnsupportedOperator(operator=name, count=count, hint=_hint(makers.get(name, set())))
+                for name, count in sorted(counts.items())
+            ],
+        )
+
+
+def _hint(makers: set[str]) -> str:
+    made = f"made for ONNX {', '.join(sorted(makers))}; " if makers else ""
+    return f"{made}only TensorFlow runs it, LiteRT has no kernel for it"
+
+
+def _result(task: HopTask, conversion: Conversion, found: Found) -> HopResult:
+    notes = []
+    if conversion.source.unchecked:
+        notes.append(f"not compared with the ONNX model: {conversion.source.unchecked}")
+    if any(node.op_type == "Erf" for node in conversion.source.model.graph.node):
+        notes.append("Erf is a polynomial here (Abramowitz and Stegun 7.1.26, error up to 1.5e-7)")
+    renamed = {old: new for old, new in conversion.arguments.items() if old != new}
+    if renamed:
+        listed = ", ".join(f"{old} is {new}" for old, new in renamed.items())
+        notes.append(f"inputs that TensorFlow cannot name as they are: {listed}")
+    return HopResult(
+        signature=_signature(conversion, _source(task)),
+        layer_map=carried(_source(task).layer_map, found),
+        producer_version=f"{version_of('onnx2tf')} (tensorflow {version_of('tensorflow')})",
+        notes=tuple(notes),
+    )
+
+
+def _signature(conversion: Conversion, source: Artifact) -> Signature:
+    """Return the new artifact's signature; the axes are told against the source model's."""
+    known = {spec.name: spec for spec in (*source.signature.inputs, *source.signature.outputs)}
+    inputs = []
+    tensors = dict(zip(conversion.arguments.values(), conversion.function.inputs, strict=False))
+    for name, argument in conversion.arguments.items():
+        permutation = conversion.input_layouts[name]
+        tensor = tensors[argument]
+        axes = _AXES[len(tensor.shape)] if name in conversion.source.spatial else ("", "")
+        inputs.append(
+            _spec(argument, tensor, known.get(name), permutation, axes[permutation is not None])
+        )
+    outputs = [
+        _spec(
+            name,
+            conversion.function.structured_outputs[name],
+            known.get(name),
+            permutation,
+            "",
+        )
+        for name, permutation in conversion.output_layouts.items()
+    ]
+    return Signature(inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _spec(
+    name: str,
+    tensor: Any,
+    parent: TensorSpec | None,
+    permutation: tuple[int, ...] | None,
+    layout: str,
+) -> TensorSpec:
+    return TensorSpec(
+        name=name,
+        shape=tuple(tensor.shape),
+        dtype=tensor.dtype.name,
+        layout=layout or None,
+        permutation=compose(parent.permutation if parent else None, permutation),
+    )
+
+
+_COMMON: Mapping[str, Any] = {
+    "source": ONNX, "loss": 2, "cost": 30.0, "place": TOOLCHAIN, "options": ("io_layout",),
+}  # fmt: skip
+
+register_hop(
+    Hop(
+        name="onnx2tf-saved-model",
+        title="onnx2tf, written as a SavedModel",
+        target=SAVED_MODEL,
+        convert=to_saved_model,
+        **_COMMON,
+    )
+)
+register_hop(
+    Hop(
+        name="onnx2tf-tflite",
+        title="onnx2tf, converted by TensorFlow's own TFLite converter",
+        target=TFLITE,
+        convert=to_tflite,
+        **_COMMON,
+    )
+)

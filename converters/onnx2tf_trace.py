@@ -1,0 +1,280 @@
+"""The TensorFlow function of a conversion, with the layout of every tensor in it, and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConversionError, MismatchError
+from .onnx2tf_axes import (
+    Axes,
+    Graph,
+    inverse,
+    new_axes,
+    normal,
+    permutation_between,
+    permuted,
+    track,
+)
+from .onnx2tf_graphs import onnx_graph, tensorflow_graph
+from .onnx2tf_session import KerasResult, keras
+from .onnx2tf_source import Source
+
+# float32 rounding stays orders of magnitude below; a wrong layout is orders above
+_GROSS = 1e-2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What onnx2tf made of a model, as one TensorFlow function.
+
+    Attributes:
+        source: The model.
+        function: The function.
+        module: Owner of the function's variables.
+        graph: The function's graph.
+        tensors: ONNX value → tensor of ``graph`` that stands for it.
+        axes: ONNX value → its axes.
+        layouts: ONNX value → permutation of its tensor; what cannot be known is missing.
+        merged: ONNX value without a tensor → the value that it went into.
+        constants: ONNX values that became constants.
+        arguments: ONNX input → name in the signature.
+        input_layouts: ONNX input → permutation; ``None`` for the identity.
+        output_layouts: ONNX output → permutation; ``None`` for the identity.
+    """
+
+    source: Source
+    function: Any
+    module: Any
+    graph: Graph
+    tensors: Mapping[str, str]
+    axes: Mapping[str, Axes]
+    layouts: Mapping[str, tuple[int, ...]]
+    merged: Mapping[str, str]
+    constants: frozenset[str]
+    arguments: Mapping[str, str]
+    input_layouts: Mapping[str, tuple[int, ...] | None]
+    output_layouts: Mapping[str, tuple[int, ...] | None]
+
+
+def trace(source: Source, made: KerasResult, io_layout: str) -> Conversion:
+    """Make the function, find the layouts, and compare with ONNX Runtime.
+
+    Args:
+        source: The model.
+        made: What onnx2tf made of it.
+        io_layout: ``source`` to give outputs the axes that they have in the ONNX model, ``nhwc``
+            to leave them as onnx2tf made them.
+
+    Raises:
+        ConversionError: The layout of an output cannot be known.
+        MismatchError: An output is not what ONNX Runtime computes.
+    """
+    axes = track(
+        onnx_graph(source.model, source.shapes),
+        {name: new_axes(name, source.shapes[name]) for name in source.inputs},
+    )
+    arguments = _arguments(source.inputs)
+    everything = _Tracer(made, arguments, made.tensors)
+    for name in source.outputs:
+        if name not in made.tensors:
+            raise ConversionError(f"onnx2tf made no tensor for output {name!r} (a constant?)")
+    function, tensors = everything.trace({name: None for name in source.outputs})
+    graph = tensorflow_graph(function.graph)
+    layouts = layouts_in(
+        graph,
+        {tensor: value for value, tensor in tensors.items() if value not in made.placeholders},
+        _seeds(source, made, axes, arguments),
+        axes,
+        source,
+    )
+    _compare(source, everything.values(source, made), layouts)
+    unknown = [name for name in source.outputs if name not in layouts]
+    if unknown:
+        raise ConversionError(
+            f"the layout of output {unknown[0]!r} cannot be known: its sizes "
+            f"{list(source.shapes.get(unknown[0], ()))} fit more than one"
+        )
+    found = {name: normal(layouts[name]) for name in source.outputs}
+    live = _live(function, tensors)
+    kept = _Tracer(made, arguments, {name: made.tensors[name] for name in live})
+    restored = {name: found[name] if io_layout == "source" else None for name in found}
+    function, tensors = kept.trace(restored)
+    return Conversion(
+        source=source,
+        function=function,
+        module=kept.module(),
+        graph=tensorflow_graph(function.graph),
+        tensors={name: each for name, each in tensors.items() if name not in made.placeholders},
+        axes=axes,
+        layouts=layouts,
+        merged={**source.fused, **made.placeholders},
+        constants=made.constants,
+        arguments=arguments,
+        input_layouts=made.input_layouts,
+        output_layouts={name: None for name in found} if io_layout == "source" else found,
+    )
+
+
+def layouts_in(
+    graph: Graph,
+    values: Mapping[str, str],
+    seeds: Mapping[str, Axes],
+    axes: Mapping[str, Axes],
+    source: Source,
+) -> dict[str, tuple[int, ...]]:
+    """Return the permutation of every ONNX value's tensor, where it can be known.
+
+    Args:
+        graph: A graph that onnx2tf or TensorFlow made.
+        values: Tensor of the graph → ONNX value that it stands for.
+        seeds: Axes of the graph's inputs.
+        axes: ONNX value → its axes.
+        source: The ONNX model.
+    """
+    layouts: dict[str, tuple[int, ...]] = {}
+
+    def anchor(tensor: str, found: Axes) -> Axes:
+        value = values.get(tensor)
+        if value not in axes:
+            return found
+        permutation = permutation_between(
+            axes[value], source.shapes[value], found, graph.shapes[tensor]
+        )
+        if permutation is None:
+            return found
+        layouts[value] = permutation
+        return permuted(axes[value], permutation)
+
+    track(graph, seeds, anchor)
+    return layouts
+
+
+def _seeds(
+    source: Source, made: KerasResult, axes: Mapping[str, Axes], arguments: Mapping[str, str]
+) -> dict[str, Axes]:
+    return {
+        f"{arguments[name]}:0": permuted(axes[name], made.input_layouts[name])
+        for name in source.inputs
+    }
+
+
+def _arguments(inputs: Sequence[str]) -> dict[str, str]:
+    """Return names for the signature: Python arguments, the inputs' own names where they can be."""
+    names: dict[str, str] = {}
+    for name in inputs:
+        plain = re.sub(r"\W", "_", name)
+        plain = plain if plain[:1].isalpha() else f"input_{plain}"
+        while plain in names.values():
+            plain += "_"
+        names[name] = plain
+    return names
+
+
+class _Tracer:
+    """Makes functions that compute chosen Keras tensors under names that we know."""
+
+    def __init__(
+        self, made: KerasResult, arguments: Mapping[str, str], tensors: Mapping[str, Any]
+    ) -> None:
+        self._arguments = arguments
+        self._names = list(tensors)
+        self._model = keras().Model(list(made.inputs), list(tensors.values()), name="model")
+
+    def trace(
+        self, layouts: Mapping[str, tuple[int, ...] | None]
+    ) -> tuple[Any, dict[str, str]]:
+        """Return a function with the outputs ``layouts`` undone, and its tensor for each value."""
+        import tensorflow as tf
+
+        names: dict[str, str] = {}
+
+        def compute(*inputs: Any) -> dict[str, Any]:
+            found = self._call(list(inputs))
+            names.update((value, tensor.name) for value, tensor in found.items())
+            return {
+                value: found[value]
+                if layout is None
+                else tf.transpose(found[value], inverse(layout))
+                for value, layout in layouts.items()
+            }
+
+        signature = [
+            tf.TensorSpec(each.shape, each.dtype, name)
+            for each, name in zip(self._model.inputs, self._arguments.values(), strict=True)
+        ]
+        function = tf.function(compute, input_signature=signature, autograph=False)
+        return function.get_concrete_function(), names
+
+    def values(self, source: Source, made: KerasResult) -> dict[str, NDArray[Any]]:
+        """Return every value as TensorFlow computes it from the source's sample."""
+        feed = []
+        for tensor, name in zip(self._model.inputs, source.inputs, strict=True):
+            layout = made.input_layouts[name]
+            array = source.feed[name].astype(tensor.dtype.as_numpy_dtype)
+            feed.append(array if layout is None else array.transpose(layout))
+        return {name: tensor.numpy() for name, tensor in self._call(feed).items()}
+
+    def module(self) -> Any:
+        """Return an owner of the variables; the Keras model itself would be saved whole."""
+        import tensorflow as tf
+
+        owner = tf.Module()
+        owner.kept = list(self._model.variables)
+        return owner
+
+    def _call(self, inputs: list[Any]) -> dict[str, Any]:
+        found = self._model(inputs if len(inputs) > 1 else inputs[0])
+        single = not isinstance(found, (list, tuple))
+        return dict(zip(self._names, [found] if single else found, strict=True))
+
+
+def _live(function: Any, tensors: Mapping[str, str]) -> list[str]:
+    """Return the values that the function's results depend on."""
+    reached: set[str] = set()
+    waiting = [tensor.op for tensor in function.outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in reached:
+            reached.add(operation.name)
+            waiting.extend(tensor.op for tensor in operation.inputs)
+    return [value for value, tensor in tensors.items() if tensor.partition(":")[0] in reached]
+
+
+def _compare(
+    source: Source, computed: Mapping[str, NDArray[Any]], layouts: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse a result that is not the model; how far it drifts is for validators to say."""
+    apart = {
+        value: _distance(source.reference[value], computed[value].transpose(inverse(layout)))
+        for value, layout in layouts.items()
+        if value in source.reference
+    }
+    wrong = [name for name in source.outputs if apart.get(name, 0.0) > _GROSS]
+    unknown = [name for name in source.outputs if name not in layouts]
+    first = next((name for name in source.producers if apart.get(name, 0.0) > _GROSS), None)
+    if not first or not (wrong or unknown):
+        return
+    output = f"output {wrong[0]!r} is {apart[wrong[0]]:.0%} off" if wrong else ""
+    output = output or f"output {unknown[0]!r} has no layout that could be known"
+    raise MismatchError(
+        f"onnx2tf's result computes something else than the ONNX model: {output} (RMS, against "
+        f"ONNX Runtime); it departs at value {first!r} ({source.producers[first].op_type})",
+        hint="onnx2tf confuses layouts where sizes are equal; another route may do better",
+    )
+
+
+def _distance(reference: NDArray[Any], actual: NDArray[Any]) -> float:
+    """Return RMS(actual - reference) / RMS(reference); 0 for what is not to be compared."""
+    if reference.dtype.kind != "f" or not reference.size or not np.isfinite(reference).all():
+        return 0.0
+    if not np.isfinite(actual).all():
+        return float("inf")
+    wide = reference.astype(np.float64)
+    scale = float(np.sqrt(np.mean(wide**2))) or 1.0
+    return float(np.sqrt(np.mean((actual.astype(np.float64) - wide) ** 2))) / scale
