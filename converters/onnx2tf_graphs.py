@@ -177,7 +177,9 @@ def _tensorflow_node(each: Any, constant: Constant, shapes: Mapping[str, Shape])
     axes: Sequence[int] | None = ()
     keep = True
     swapped = (False, False)
-    if kind is Kind.CHANNEL:
+    if _adds_nothing(each):
+        kind = Kind.RESHAPE
+    elif kind is Kind.CHANNEL:
         axes = (-1,)
         channels_last = each.get_attr("data_format").endswith(b"C")
         kind = kind if channels_last else Kind.OTHER
@@ -202,6 +204,16 @@ def _tensorflow_node(each: Any, constant: Constant, shapes: Mapping[str, Shape])
     return Node(
         kind=kind, inputs=inputs, outputs=outputs, axes=tuple(axes), keep=keep, swapped=swapped
     )
+
+
+def _adds_nothing(each: Any) -> bool:
+    """Whether an operator adds zeros; TensorFlow's converter leaves it out, and its name."""
+    import tensorflow as tf
+
+    if each.type not in ("Add", "AddV2", "BiasAdd", "Sub"):
+        return False
+    added = tf.get_static_value(each.inputs[1])
+    return added is not None and not np.any(added)
 
 
 def tflite_graph(model: Any) -> Graph:

@@ -17,6 +17,8 @@ from .onnx2tf_axes import Kind, normal, permuted
 from .onnx2tf_graphs import onnx_kind, tensor_names, tflite_graph
 from .onnx2tf_trace import Conversion, layouts_in
 
+_REARRANGING = (Kind.RESHAPE, Kind.TRANSPOSE)
+
 Lost = dict[str, tuple[Absence, str, str]]
 
 
@@ -86,11 +88,8 @@ def in_tflite(conversion: Conversion, model: Any) -> Found:
     same = _same(conversion)
     roots = {value: same.get(tensor, tensor) for value, tensor in conversion.tensors.items()}
     held = {value: claims[root] for value, root in roots.items() if root in claims}
-    held.update(
-        (value, signature[conversion.arguments[value]]) for value in conversion.input_layouts
-    )
-    for value in conversion.output_layouts:
-        held.setdefault(value, signature[value])
+    held.update((name, signature[conversion.arguments[name]]) for name in conversion.input_layouts)
+    held.update((name, signature[name]) for name in conversion.output_layouts)
     layouts = _layouts(conversion, model, held)
     tensors: dict[str, str] = {}
     lost: Lost = {}
@@ -150,12 +149,16 @@ def _vanished(
     conversion: Conversion, value: str, held: Mapping[str, str]
 ) -> tuple[Absence, str, str]:
     """Return why TensorFlow's converter left no trace of a value."""
-    node = conversion.source.producers[value]
-    if onnx_kind(node.op_type) in (Kind.RESHAPE, Kind.TRANSPOSE):
+    producers = conversion.source.producers
+    if onnx_kind(producers[value].op_type) in _REARRANGING:
         return Absence.ELIMINATED, "", "it only rearranges its input"
     into = value
+    rearranged = True  # whether all the operators from the value to ``into`` only rearrange it
     while reader := _reader(conversion, into):
         into = reader
+        rearranged = rearranged and onnx_kind(producers[into].op_type) in _REARRANGING
+        if rearranged and into in held:
+            return Absence.FUSED, into, "kept in another shape only"
         if into in held:
             break
     if into in conversion.output_layouts:  # outputs are renamed, with all that they were made of
@@ -255,8 +258,7 @@ def _layouts(
     layouts: dict[str, tuple[int, ...]] = {}
     rank = {name: len(shape) for name, shape in conversion.source.shapes.items()}
     for name, layout in (*conversion.input_layouts.items(), *conversion.output_layouts.items()):
-        if held[name] == signature[conversion.arguments.get(name, name)]:
-            layouts[name] = layout or tuple(range(rank[name]))
+        layouts[name] = layout or tuple(range(rank[name]))
     graph = tflite_graph(model)
     values = {tensor: value for value, tensor in held.items()}
     return {**layouts_in(graph, values, seeds, conversion.axes, conversion.source), **layouts}

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -17,8 +18,12 @@ from torch import Tensor, nn
 from bridge.artifact import Artifact, Signature, TensorSpec, digest
 from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
 from bridge.live import dtype_name, output_names, tensors_of
+from bridge.validators.runtime import RUNTIMES, Runtime
 
 Array = NDArray[Any]
+
+ROUNDING = 2e-6  # of the largest value: a few units of float32, summed in another order
+
 
 
 class Residual(nn.Module):
@@ -192,3 +197,54 @@ def onnx_of(name: str) -> Any:
     It is not optimised, so that its values are named after the nodes of its decomposed program.
     """
     return torch.onnx.export(program_of(name), dynamo=True, optimize=False, verbose=False)
+
+
+def runtime(name: str) -> Runtime:
+    return RUNTIMES.get(name)()
+
+
+def inner_tensors(artifact: Artifact) -> list[str]:
+    """All tensors of a file that can be shown."""
+    if artifact.format is EXPORTED:
+        nodes = torch.export.load(artifact.path).graph.nodes
+        return [each.name for each in nodes if isinstance(each.meta.get("val"), torch.Tensor)]
+    if artifact.format is ONNX:
+        import onnx
+
+        graph = onnx.load(artifact.path).graph
+        return [name for node in graph.node for name in node.output if name]
+    graph = torch.jit.load(artifact.path).inlined_graph
+    values = [value for node in graph.nodes() for value in node.outputs()]
+    return [each.debugName() for each in values if each.type().kind() == "TensorType"]
+
+
+def assert_close(actual: Array, expected: Array) -> None:
+    assert actual.shape == expected.shape
+    assert actual.dtype.kind == expected.dtype.kind
+    if expected.dtype.kind == "f":
+        scale = np.abs(expected).max(initial=1e-30)
+        assert np.abs(actual - expected).max(initial=0) <= ROUNDING * scale
+    else:
+        np.testing.assert_array_equal(actual, expected)
+
+
+def assert_same(actual: dict[str, Array], expected: dict[str, Array]) -> None:
+    assert list(actual) == list(expected)
+    for name in expected:
+        np.testing.assert_array_equal(actual[name], expected[name], strict=True)
+
+
+def values_of(program: torch.export.ExportedProgram, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Every tensor of a program by PyTorch's own interpreter, copied right after its node."""
+
+    class Observer(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            value = super().run_node(n)
+            if isinstance(value, torch.Tensor) and n.op == "call_function":
+                seen[n.name] = value.numpy(force=True).copy()
+            return value
+
+    seen: dict[str, Array] = {}
+    with torch.no_grad():
+        Observer(program.module(check_guards=False)).run(*tensors(inputs))
+    return seen

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,20 +17,10 @@ from bridge.artifact import Artifact, Signature, TensorSpec
 from bridge.errors import InputError, SourceError, UnsupportedError, UsageError
 from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
 from bridge.live import tensors_of
-from bridge.outcome import Stage, Symptom
 from bridge.validators.runtime import (
     RUNTIMES,
-    RunResult,
     Runtime,
-    read_results,
-    runtime_job,
-    store_inputs,
 )
-from bridge.validators.runtimes.eager import EagerFloat32
-from bridge.validators.taps.exported import NodeRunner
-from bridge.worker import IN_PROCESS, Limits, WorkFailure, WorkPool
-
-ROUNDING = 2e-6  # of the largest value: a few units of float32, summed in another order
 
 FORMATS: dict[str, Format] = {
     "eager-float32": EXPORTED,
@@ -46,10 +30,6 @@ FORMATS: dict[str, Format] = {
     "lite-interpreter": MOBILE,
 }
 TAPPED = {name: form for name, form in FORMATS.items() if RUNTIMES.get(name).taps}
-
-
-def runtime(name: str) -> Runtime:
-    return RUNTIMES.get(name)()
 
 
 @pytest.fixture(scope="module")
@@ -64,53 +44,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Format], A
         return written[key]
 
     return file
-
-
-def assert_close(actual: Array, expected: Array) -> None:
-    assert actual.shape == expected.shape
-    assert actual.dtype.kind == expected.dtype.kind
-    if expected.dtype.kind == "f":
-        scale = np.abs(expected).max(initial=1e-30)
-        assert np.abs(actual - expected).max(initial=0) <= ROUNDING * scale
-    else:
-        np.testing.assert_array_equal(actual, expected)
-
-
-def assert_same(actual: dict[str, Array], expected: dict[str, Array]) -> None:
-    assert list(actual) == list(expected)
-    for name in expected:
-        np.testing.assert_array_equal(actual[name], expected[name], strict=True)
-
-
-def inner_tensors(artifact: Artifact) -> list[str]:
-    """All tensors of a file that can be shown."""
-    if artifact.format is EXPORTED:
-        nodes = torch.export.load(artifact.path).graph.nodes
-        return [each.name for each in nodes if isinstance(each.meta.get("val"), torch.Tensor)]
-    if artifact.format is ONNX:
-        import onnx
-
-        graph = onnx.load(artifact.path).graph
-        return [name for node in graph.node for name in node.output if name]
-    graph = torch.jit.load(artifact.path).inlined_graph
-    values = [value for node in graph.nodes() for value in node.outputs()]
-    return [each.debugName() for each in values if each.type().kind() == "TensorType"]
-
-
-def values_of(program: torch.export.ExportedProgram, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Every tensor of a program by PyTorch's own interpreter, copied right after its node."""
-
-    class Observer(torch.fx.Interpreter):
-        def run_node(self, n: torch.fx.Node) -> Any:
-            value = super().run_node(n)
-            if isinstance(value, torch.Tensor) and n.op == "call_function":
-                seen[n.name] = value.numpy(force=True).copy()
-            return value
-
-    seen: dict[str, Array] = {}
-    with torch.no_grad():
-        Observer(program.module(check_guards=False)).run(*tensors(inputs))
-    return seen
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -148,20 +81,6 @@ def test_tapping_does_not_change_the_outputs(
             assert_close(tapped.outputs[key], expected)
     else:
         assert_same(tapped.outputs, plain)
-
-
-@pytest.mark.parametrize("net", NETS)
-def test_eager_taps_are_the_values_of_the_nodes(
-    files: Callable[[str, Format], Artifact], net: str
-) -> None:
-    artifact, inputs = files(net, EXPORTED), NETS[net].inputs(3)
-    expected = values_of(torch.export.load(artifact.path), inputs)
-    result = runtime("eager-float32").open(artifact, list(expected)).run(inputs)
-    assert_same(result.taps, expected)
-    double = runtime("eager-float64").open(artifact, list(expected)).run(inputs)
-    assert {each.dtype.name for each in double.taps.values()} <= {"float64", "int64", "bool"}
-    for name, value in expected.items():
-        assert_close(double.taps[name], value)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -206,54 +125,110 @@ def test_torchscript_taps_are_the_values_of_the_nodes(
         assert_close(result.taps[name], value)
 
 
-class Everything(nn.Module):
-    """What a captured graph may hold beside plain operators."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(4, 4)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x: torch.Tensor, unused: int | None = None) -> tuple[Any, ...]:
-        with torch.no_grad():
-            ramp = torch.arange(0, 1, 0.25) + torch.ones(x.shape[0], 4) * x.shape[0]
-            y = self.linear(x) * ramp
-        self.calls.add_(1)
-        chosen = torch.cond(x.sum() > 0, lambda t: t * 0.1, lambda t: t.to(torch.float32) - 1, (y,))
-        kept = chosen + 0
-        kept.relu_()
-        left, _ = torch.split(kept, 2, dim=-1)
-        values, places = kept.topk(2)
-        return kept * self.calls, left, None, values, places
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor, times: int = 2) -> torch.Tensor:
+        y = x + 1 if bool(x.sum() > 0) else x - 1
+        return y * times
 
 
-def everything(folder: Path, *, dynamic: bool) -> Artifact:
-    torch.manual_seed(5)
-    module = Everything().eval()
-    shapes = ({0: torch.export.Dim("batch", min=2, max=64)}, None) if dynamic else None
-    program = torch.export.export(module, (torch.randn(3, 4), None), dynamic_shapes=shapes)
-    torch.export.save(program, folder / "model.pt2")
-    batch = None if dynamic else 3
-    names = ("kept", "left", "values", "places")
-    spec = TensorSpec(name="x", shape=(batch, 4), dtype="float32")
-    outputs = tuple(replace(spec, name=name) for name in names)
-    return described(EXPORTED, folder / "model.pt2", Signature(inputs=(spec,), outputs=outputs))
+def test_scripted_files_run_with_their_default_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.jit.script(Branches()).save(str(path))
+    spec = TensorSpec(name="x", shape=(2,), dtype="float32")
+    its = Signature(inputs=(spec,), outputs=(replace(spec, name="output"),))
+    artifact = described(TORCHSCRIPT, path, its)
+    names = inner_tensors(artifact)
+    inner = next(
+        value.debugName()
+        for node in torch.jit.load(path).inlined_graph.nodes()
+        for block in node.blocks()
+        for value in block.outputs()
+    )
+    for sign in (1, -1):
+        x = {"x": np.full(2, sign, np.float32)}
+        result = runtime("torchscript").open(artifact, names).run(x)
+        assert result.outputs["output"].tolist() == [4 * sign, 4 * sign]
+        assert result.taps[names[-2]].tolist() == [2 * sign, 2 * sign]
+    with pytest.raises(SourceError, match="bodies of branches or loops"):
+        runtime("torchscript").open(artifact, [inner])
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_eager_runs_branches_sizes_and_state(tmp_path: Path, dynamic: bool) -> None:
-    artifact = everything(tmp_path, dynamic=dynamic)
-    x = np.random.default_rng(0).normal(size=(5 if dynamic else 3, 4)).astype(np.float32)
-    with torch.no_grad():
-        module = torch.export.load(artifact.path).module()
-        expected = tensors_of(module(torch.from_numpy(x), None))
-    taps = ["add_3", "relu_"] if "add_3" in inner_tensors(artifact) else ["relu_"]
-    session = runtime("eager-float32").open(artifact, taps)
-    for _ in range(2):  # the state begins anew
-        result = session.run({"x": x})
-        for actual, wanted in zip(result.outputs.values(), expected, strict=True):
-            np.testing.assert_array_equal(actual, wanted.numpy(), strict=True)
-    double = runtime("eager-float64").open(artifact).run({"x": x}).outputs
-    for name, wanted in zip(double, expected, strict=True):
-        assert_close(double[name], wanted.numpy())
-        assert double[name].dtype == (np.int64 if name == "places" else np.float64)
+class Nested(nn.Module):
+    def forward(self, pair: Any, table: dict[str, torch.Tensor]) -> Any:
+        first, rest = pair
+        return first + rest[1] * 2, (table["k"] + first, rest[0])
+
+
+@pytest.mark.parametrize("taps", [False, True])
+def test_nested_arguments_and_results_are_flat_in_order(tmp_path: Path, taps: bool) -> None:
+    ones = torch.ones(2)
+    example = ((ones, [ones, ones]), {"k": ones})
+    traced = torch.jit.trace(Nested(), example, strict=False)
+    traced.save(str(tmp_path / "model.pt"))
+    names = ("pair_0", "pair_1_0", "pair_1_1", "table_k")
+    its = Signature(
+        inputs=tuple(TensorSpec(name=name, shape=(2,), dtype="float32") for name in names),
+        outputs=tuple(TensorSpec(name=n, shape=(2,), dtype="float32") for n in ("sum", "a", "b")),
+    )
+    artifact = described(TORCHSCRIPT, tmp_path / "model.pt", its)
+    shown = inner_tensors(artifact)[:1] if taps else []
+    given = {name: np.full(2, 10**i, np.float32) for i, name in enumerate(names)}
+    outputs = runtime("torchscript").open(artifact, shown).run(given).outputs
+    assert {name: value[0] for name, value in outputs.items()} == {"sum": 201, "a": 1001, "b": 10}
+
+
+def test_weights_beside_an_onnx_file_are_found_when_tapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx_of("residual").save(str(tmp_path / "model.onnx"), external_data=True)
+    assert (tmp_path / "model.onnx.data").exists()
+    plain = write("residual", ONNX, tmp_path / "..")
+    artifact = replace(plain, path=tmp_path / "model.onnx")
+    monkeypatch.chdir("/")
+    inputs, names = NETS["residual"].inputs(1), inner_tensors(artifact)
+    result = runtime("onnxruntime").open(artifact, [*names, "image"]).run(inputs)
+    assert_close(
+        result.outputs["linear"], runtime("onnxruntime").open(plain).run(inputs).outputs["linear"]
+    )
+    np.testing.assert_array_equal(result.taps["image"], inputs["image"])
+
+
+@pytest.mark.parametrize("name", TAPPED)
+def test_unknown_tensors_are_listed_with_near_matches(
+    files: Callable[[str, Format], Artifact], name: str
+) -> None:
+    artifact = files("square", FORMATS[name])
+    known = inner_tensors(artifact)[0]
+    with pytest.raises(SourceError, match="nowhere") as caught:
+        runtime(name).open(artifact, [known, known + "x", "nowhere"])
+    assert known in (caught.value.hint or "")
+    assert f"{known}x" in caught.value.message
+
+
+def test_what_a_runtime_cannot_do_is_said(files: Callable[[str, Format], Artifact]) -> None:
+    artifact = files("square", MOBILE)
+    with pytest.raises(UsageError, match="cannot show tensors"):
+        runtime("lite-interpreter").open(artifact, ["x"])
+    with pytest.raises(UsageError, match="runs onnx, not mobile"):
+        runtime("onnxruntime").open(artifact)
+    with pytest.raises(SourceError, match="there is no file"):
+        runtime("lite-interpreter").open(replace(artifact, path=artifact.path / "gone"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"image": np.zeros((2, 3, 10, 10), np.float64)}, "does not take float64"),
+        ({"image": np.zeros((2, 3, 10, 9), np.float32)}, r"does not take float32\[2, 3, 10, 9\]"),
+        ({"image": np.zeros((3, 10, 10), np.float32)}, "does not take"),
+        ({"picture": np.zeros((2, 3, 10, 10), np.float32)}, "there is no input 'picture'"),
+        ({}, "'image' is missing"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(
+    files: Callable[[str, Format], Artifact], name: str, wrong: dict[str, Array], message: str
+) -> None:
+    session = runtime(name).open(files("residual", FORMATS[name]))
+    with pytest.raises(InputError, match=message):
+        session.run(wrong)

@@ -1,0 +1,146 @@
+"""``driftbridge convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import EXIT_CONVERSION, Json, Quiet, Terminal, errors_as_exit_codes
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="package.module:callable, file.py:callable, a .pt2, a TorchScript .pt or an .onnx file"
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        help="An input: NAME=1x3x224x224:float32; ? is a dynamic dimension; repeatable.",
+    ),
+]
+Inputs = Annotated[
+    Path | None,
+    typer.Option(help="Real inputs: an .npz file, or a folder with one NAME.npy per input."),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="State dictionary to load: .safetensors, .pt or .pth.")
+]
+TrustPickle = Annotated[
+    bool, typer.Option("--trust-pickle", help="Allow a weights file to run code when it is loaded.")
+]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", min=1, help="Most samples to compare on: all real ones, or 16 drawn ones."
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds that each conversion and each run may take.", min=0.1)
+]
+Memory = Annotated[
+    str | None, typer.Option(help="Memory that each worker process may use, such as 4G.")
+]
+
+
+def convert(
+    source: Source,
+    to: Annotated[str, typer.Option(help="Formats, with commas: tflite,onnx,torchscript,mobile.")],
+    input_: Input = None,
+    inputs: Inputs = None,
+    weights: Weights = None,
+    route: Annotated[
+        str | None, typer.Option(help="A route's name, or the name of a hop to go through.")
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX opset version.", min=1)] = None,
+    script: Annotated[
+        bool, typer.Option("--script", help="Script the module for TorchScript, not trace it.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
+    no_validate: Annotated[
+        bool, typer.Option("--no-validate", help="Do not run and compare the artifacts.")
+    ] = False,
+    samples: SamplesOption = None,
+    trust_pickle: TrustPickle = False,
+    timeout: Timeout = 1800.0,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Convert a model to one or more formats, run each artifact and compare it with the source."""
+    terminal = Terminal(quiet=quiet, json=json)
+    with errors_as_exit_codes(terminal):
+        from ..api import ConvertOptions
+        from ..api import convert as run
+
+        with terminal.progress() as say:
+            result = run(
+                source,
+                to=[each.strip() for each in to.split(",") if each.strip()],
+                out=out,
+                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                options=ConvertOptions(
+                    route=route,
+                    hop_options={"opset": opset, "script": script or None},
+                    validate=not no_validate,
+                    limits=limits(timeout, memory),
+                ),
+                say=say,
+            )
+        show(terminal, result.report)
+        for name in result.stale:
+            terminal.warn(f"{result.folder / name} is from an earlier run of something else")
+        reused = " (an earlier run's: nothing has changed)" if result.reused else ""
+        terminal.show(f"\nfiles{reused}: {result.folder}")
+        terminal.show(*(f"  {each.path}" for each in result.artifacts.values()))
+        terminal.show(f"report: {result.folder / 'report.json'}")
+        terminal.emit(result.report)
+        if result.exit_code == EXIT_CONVERSION:
+            failed = [each.format for each in result.conversions if each.artifact is None]
+            terminal.err.print(f"[red]error[/red]: no {', '.join(failed)} was made")
+        raise typer.Exit(result.exit_code)
+
+
+def source_options(
+    declared: list[str] | None,
+    real: Path | None,
+    weights: Path | None,
+    trust_pickle: bool,
+    samples: int | None,
+) -> Any:
+    """Return the options that say how a source is opened."""
+    from ..api import SourceOptions
+    from ..samples import InputSpec
+
+    return SourceOptions(
+        weights=weights,
+        declared=[InputSpec.parse(text) for text in declared or ()],
+        real=real,
+        trust_pickle=trust_pickle,
+        samples=samples,
+    )
+
+
+def limits(timeout: float, memory: str | None) -> Any:
+    """Return the limits of each piece of work; ``UsageError`` if the memory cannot be read."""
+    from ..worker import Limits
+    from ..worker.limits import parse_bytes
+
+    return Limits(seconds=timeout, memory=parse_bytes(memory) if memory else None)
+
+
+def show(terminal: Terminal, report: Any) -> None:
+    """Print the tables of a report, and a line for everything that needs one."""
+    from rich.markup import escape
+
+    from .tables import drift, remarks, summary
+
+    terminal.show(summary(report))
+    for remark in remarks(report):
+        terminal.show(f"• {escape(remark)}")
+    if report["layers"] and report["validation"]:
+        terminal.show("", drift(report))

@@ -1,0 +1,57 @@
+"""``driftbridge validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Json, Quiet, Terminal, errors_as_exit_codes
+from .convert import (
+    Input,
+    Inputs,
+    Memory,
+    SamplesOption,
+    Timeout,
+    TrustPickle,
+    Weights,
+    limits,
+    show,
+    source_options,
+)
+
+
+def validate(
+    path: Annotated[Path, typer.Argument(help="A folder that convert made, or an artifact.")],
+    against: Annotated[
+        str | None, typer.Option(help="The source of an artifact: as for convert.")
+    ] = None,
+    input_: Input = None,
+    inputs: Inputs = None,
+    weights: Weights = None,
+    samples: SamplesOption = None,
+    trust_pickle: TrustPickle = False,
+    timeout: Timeout = 1800.0,
+    memory: Memory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Run the artifacts of a folder again, or any artifact against its source."""
+    terminal = Terminal(quiet=quiet, json=json)
+    with errors_as_exit_codes(terminal):
+        from ..api import validate as run
+
+        with terminal.progress() as say:
+            comparison = run(
+                path,
+                against=against,
+                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                limits=limits(timeout, memory),
+                say=say,
+            )
+        show(terminal, comparison.report)
+        if comparison.folder:
+            terminal.show(f"\nreport: {comparison.folder / 'report.json'}")
+        terminal.emit(comparison.report)
+        raise typer.Exit(comparison.exit_code)
