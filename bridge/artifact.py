@@ -175,8 +175,12 @@ class Artifact:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of a folder's relative names and contents in order."""
-    if path.is_file():
+    """Return the sha256 of a file, or of a folder's relative names and contents in order.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     total = hashlib.sha256()
@@ -188,7 +192,11 @@ def digest(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    if path.is_file():
+    """Return the bytes of a file, or of all files of a folder.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    if not path.is_dir():
         return path.stat().st_size
     return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())

@@ -221,6 +221,7 @@ def identity_map(layers: Iterable[str]) -> LayerMap:
 
 
 _IDENTITIES = {"dropout", "clone", "contiguous", "alias", "detach", "lift_fresh_copy", "identity"}
+_CALLER = ""  # whoever runs the model reads its outputs; no layer has this id
 
 
 def explain_absences(spine: Spine, mapped: Mapping[str, Place]) -> LayerMap:
@@ -244,6 +245,8 @@ def explain_absences(spine: Spine, mapped: Mapping[str, Place]) -> LayerMap:
             live.add(layer.id)
         for read in layer.inputs:
             readers.setdefault(read, []).append(layer.id)
+    for output in spine.outputs:
+        readers.setdefault(output, []).append(_CALLER)
     places: dict[str, Place] = {}
     for layer in reversed(spine.layers):
         places[layer.id] = mapped.get(layer.id) or _reason(layer, readers, live, places)
@@ -260,7 +263,7 @@ def _reason(
         return Place(absence=Absence.ELIMINATED, detail="it changes nothing")
     if not reading:
         return Place(absence=Absence.ELIMINATED, detail="nothing reads it")
-    if len(reading) == 1:
+    if len(reading) == 1 and _CALLER not in reading:
         (reader,) = reading
         place = places[reader]
         if place.tensor is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,18 +45,33 @@ class LiveModel:
     def with_inputs(self, arrays: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return ``args`` and ``kwargs`` with the tensors replaced by arrays of the same names."""
         import torch
+
+        # copies: a model may change its inputs in place, and torch refuses read-only arrays
+        return self.with_tensors([torch.from_numpy(arrays[n].copy()) for n in self.inputs()])
+
+    def with_tensors(
+        self, tensors: Sequence[torch.Tensor]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return ``args`` and ``kwargs`` with the tensors replaced, in the order of ``inputs``."""
+        import torch
         from torch.utils import _pytree as pytree
 
-        names = iter(self.inputs())
-
-        def replace(leaf: Any) -> Any:
-            if not isinstance(leaf, torch.Tensor):
-                return leaf
-            # a copy: a model may change its inputs in place, and torch refuses read-only arrays
-            return torch.from_numpy(arrays[next(names)].copy())
-
-        args, kwargs = pytree.tree_map(replace, (self.args, dict(self.kwargs)))
+        given = dict(zip(self.inputs(), tensors, strict=True))
+        names = iter(self._names_in_call_order())
+        args, kwargs = pytree.tree_map(
+            lambda leaf: given[next(names)] if isinstance(leaf, torch.Tensor) else leaf,
+            (self.args, dict(self.kwargs)),
+        )
         return args, kwargs
+
+    def flatten(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+        """Return the tensors of a call's arguments in the order of ``inputs``."""
+        return list(named_tensors(bind_arguments(self.module, args, kwargs)).values())
+
+    def _names_in_call_order(self) -> list[str]:
+        """Names of the tensors in ``args`` and then ``kwargs``, which may be in any order."""
+        names = {id(tensor): name for name, tensor in self.inputs().items()}
+        return [names[id(tensor)] for tensor in tensors_of((self.args, dict(self.kwargs)))]
 
 
 def bind_arguments(

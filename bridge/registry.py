@@ -103,11 +103,28 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        for package in self._packages:
-            folder = importlib.import_module(package)
-            for module in pkgutil.iter_modules(folder.__path__):
-                importlib.import_module(f"{package}.{module.name}")
-        if self._group:
-            for entry in importlib.metadata.entry_points(group=self._group):
-                entry.load()
+        self._loaded = True  # from here on: what is being imported may look others up
+        try:
+            for package in self._packages:
+                folder = importlib.import_module(package)
+                for module in pkgutil.iter_modules(folder.__path__):
+                    importlib.import_module(f"{package}.{module.name}")
+            for entry in importlib.metadata.entry_points(group=self._group) if self._group else ():
+                _load_plug_in(entry)
+        except BaseException:
+            self._loaded = False  # half a registry must not pass for the whole one
+            raise
+
+
+def _load_plug_in(entry: importlib.metadata.EntryPoint) -> None:
+    try:
+        entry.load()
+    except RegistryError:
+        raise
+    except Exception as error:
+        whose = entry.dist.name if entry.dist else "an installed package"
+        raise RegistryError(
+            f"the plug-in {entry.name!r} of {whose} cannot be loaded: "
+            f"{type(error).__name__}: {error}",
+            hint=f"mend or uninstall {whose}",
+        ) from error

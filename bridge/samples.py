@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,10 @@ Arrays = dict[str, NDArray[Any]]
 LABELS = "labels"
 EXPECTED = "expected"
 
+_NUMBER = r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
 _DECLARATION = re.compile(
     r"(?:(?P<name>[^=]+)=)?(?P<shape>scalar|\??\d*(?:x\??\d*)*)"
-    r"(?::(?P<dtype>\w+))?(?::(?P<low>-?[\d.e+]+)\.\.(?P<high>-?[\d.e+]+))?"
+    rf"(?::(?P<dtype>\w+))?(?::(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))?"
 )
 _DYNAMIC_EXAMPLE = 2  # torch.export would take a 1 for a constant
 _DTYPES = {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"}
@@ -72,13 +74,16 @@ class InputSpec:
                 f"{text!r}: there is no element type {dtype!r}",
                 hint=f"types: {', '.join(sorted(_DTYPES))}",
             )
+        low, high = (float(match[end]) if match[end] else None for end in ("low", "high"))
+        if low is not None and high is not None:
+            _check_range(text, np.dtype(dtype), low, high)
         return cls(
             name=match["name"] or "",
             shape=tuple(int(size.lstrip("?") or _DYNAMIC_EXAMPLE) for size in sizes),
             dynamic=tuple(axis for axis, size in enumerate(sizes) if size.startswith("?")),
             dtype=dtype,
-            low=float(match["low"]) if match["low"] else None,
-            high=float(match["high"]) if match["high"] else None,
+            low=low,
+            high=high,
         )
 
     def draw(self, rng: np.random.Generator) -> NDArray[Any]:
@@ -165,9 +170,10 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
         InputError: A file is missing or damaged, or a name, shape or type does not fit.
     """
     stored = read_arrays(path)
-    labels = stored.pop(LABELS, None)
-    stored.pop(EXPECTED, None)
     names = [spec.name for spec in inputs]
+    labels = None if LABELS in names else stored.pop(LABELS, None)
+    if EXPECTED not in names:
+        stored.pop(EXPECTED, None)
     unknown, missing = sorted(set(stored) - set(names)), sorted(set(names) - set(stored))
     if unknown or missing:
         raise InputError(
@@ -176,16 +182,17 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
             + (f"; unknown: {', '.join(unknown)}" if unknown else "")
         )
     arrays = {spec.name: _split(path, stored[spec.name], spec) for spec in inputs}
-    count = min(len(stacked) for stacked in arrays.values())
+    counts = {name: len(stacked) for name, stacked in arrays.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise InputError(f"{path} holds different numbers of samples ({listed})")
+    count = next(iter(counts.values()), 0)
     if not count:
         raise InputError(f"{path} holds no whole sample")
-    batch = next(iter(stored.values())).shape[0] // count
     return Samples(
-        arrays={name: stacked[:count] for name, stacked in arrays.items()},
+        arrays=arrays,
         origin=f"{count} real samples of {path.name}",
-        labels=None
-        if labels is None
-        else labels[: count * batch].reshape(count, batch, *labels.shape[1:]),
+        labels=None if labels is None else _split_labels(path, labels, stored, arrays),
     )
 
 
@@ -196,10 +203,14 @@ def read_arrays(path: Path) -> Arrays:
     try:
         if path.is_dir():
             return {file.stem: np.load(file) for file in sorted(path.glob("*.npy"))}
-        with np.load(path) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is not an npz file of plain arrays: {error}") from error
+    foreign = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if foreign:
+        raise InputError(f"{path} is not an npz file of plain arrays: {foreign[0]!r} is none")
+    return arrays
 
 
 def _split(path: Path, array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
@@ -216,6 +227,39 @@ def _split(path: Path, array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     count = len(array) // batch
     shape = (count, batch, *array.shape[1:]) if spec.shape else (count,)
     return array[: count * batch].reshape(shape)
+
+
+def _split_labels(
+    path: Path,
+    labels: NDArray[Any],
+    stored: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[Any]],
+) -> NDArray[Any]:
+    """Cut labels into the batches of the input that has as many rows."""
+    rows = {name: len(array) for name, array in stored.items()}
+    partner = next((name for name in arrays if labels.ndim and rows[name] == len(labels)), None)
+    if partner is None:
+        found = f"{len(labels)} {LABELS}" if labels.ndim else f"{LABELS} of no dimension"
+        listed = ", ".join(f"{name}: {count}" for name, count in rows.items())
+        raise InputError(f"{path} holds {found}, and other numbers of inputs ({listed})")
+    stacked = arrays[partner]
+    count, batch = len(stacked), stacked.shape[1] if stacked.ndim > 1 else 1
+    return labels[: count * batch].reshape(count, batch, *labels.shape[1:])
+
+
+def _check_range(text: str, dtype: np.dtype[Any], low: float, high: float) -> None:
+    if dtype.kind == "f":
+        least, greatest = float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    elif dtype.kind == "b":
+        least, greatest = 0, 1
+    else:
+        least, greatest = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    whole = dtype.kind == "f" or (low.is_integer() and high.is_integer())
+    if not whole or not least <= low <= high <= greatest:
+        raise InputError(
+            f"{text!r}: {low:g}..{high:g} is no range of {dtype} values",
+            hint=f"the range goes from the least to the greatest, within {least:g}..{greatest:g}",
+        )
 
 
 def _draw(rng: np.random.Generator, example: NDArray[Any]) -> NDArray[Any]:

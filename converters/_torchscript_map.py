@@ -12,7 +12,7 @@ _SCOPE = re.compile(r"__module\.?(?P<path>[\w.]*)$")
 _SAME = {"_convolution": "conv", "conv1d": "conv", "conv2d": "conv", "conv3d": "conv"}
 
 
-def layer_map(scripted: Any, loaded: Any, spine: Spine | None) -> LayerMap:
+def layer_map(scripted: Any, loaded: Any, spine: Spine | None, root: str = "") -> LayerMap:
     """Map spine layers to values of the inlined graph of a saved module.
 
     A trace and ``torch.export`` record the same calls in the same order, so layers correspond
@@ -24,6 +24,7 @@ def layer_map(scripted: Any, loaded: Any, spine: Spine | None) -> LayerMap:
         scripted: A traced or scripted module.
         loaded: The same module, saved and loaded.
         spine: The layers; without a spine the map is empty.
+        root: Name of the source's module within ``scripted``, if it is not that module itself.
 
     Returns:
         Layer → ``debugName`` of the value in ``loaded.inlined_graph``.
@@ -37,7 +38,7 @@ def layer_map(scripted: Any, loaded: Any, spine: Spine | None) -> LayerMap:
     for node, saved in zip(before, after, strict=True):
         for value in saved.outputs():
             if value.type().kind() == "TensorType":
-                values[_module(node), _operator(node.kind())].append(value.debugName())
+                values[_module(node, root), _operator(node.kind())].append(value.debugName())
     layers: dict[tuple[str, str], list[str]] = defaultdict(list)
     for layer in spine.layers:
         layers[layer.module, _operator(layer.op)].append(layer.id)
@@ -54,10 +55,11 @@ def _operators(module: Any) -> list[Any]:
     return [node for node in module.inlined_graph.nodes() if node.kind().startswith("aten::")]
 
 
-def _module(node: Any) -> str:
+def _module(node: Any, root: str) -> str:
     """Path of the module that a node was recorded in: ``0.3`` of ``__module.0/__module.0.3``."""
     match = _SCOPE.search(node.scopeName().rpartition("/")[2])
-    return match["path"] if match else ""
+    path = match["path"] if match else ""
+    return path if not root else path.removeprefix(root).lstrip(".")
 
 
 def _operator(name: str) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import operator
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +13,7 @@ from ..hop import Hop, HopResult, HopTask, register_hop
 from ..layers import Layer, LayerMap, Place, Spine, explain_absences
 from ..outcome import Stage
 from ..program import example_shape, operator_name, output_nodes, user_frame
+from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ def convert(task: HopTask) -> HopResult:
     task.enter(Stage.LOWER)
     signature = task.source.signature
     opset = task.options.get("opset")
-    with _quiet():
+    with quiet_torch():
         exported = _export(program, [spec.name for spec in signature.outputs], opset)
     layer_map = _layer_map(task.spine, exported, [spec.name for spec in signature.outputs])
     _annotate(exported.model.graph, task.spine, layer_map)
@@ -169,20 +166,6 @@ def _signature(graph: Any, source: Signature) -> Signature:
         inputs=tuple(named(*pair) for pair in zip(source.inputs, graph.inputs, strict=True)),
         outputs=tuple(named(*pair) for pair in zip(source.outputs, graph.outputs, strict=True)),
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's remarks on optional packages; its errors are exceptions."""
-    log = logging.getLogger("torch.onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(before)
 
 
 register_hop(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..artifact import Artifact, Signature, TensorSpec
@@ -17,12 +16,12 @@ from ..errors import UnsupportedError, UnsupportedOperator, UsageError
 from ..formats import ONNX, SAVED_MODEL, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..outcome import Stage
-from .onnx2tf_axes import compose
-from .onnx2tf_graphs import operator_name, tensor_names
-from .onnx2tf_provenance import Found, carried, in_saved_model, in_tflite
-from .onnx2tf_session import check_operators, run_onnx2tf
-from .onnx2tf_source import prepare
-from .onnx2tf_trace import Conversion, trace
+from ._onnx2tf.axes import compose
+from ._onnx2tf.graphs import operator_name, tensor_names
+from ._onnx2tf.provenance import Found, carried, in_saved_model, in_tflite
+from ._onnx2tf.session import check_operators, run_onnx2tf
+from ._onnx2tf.source import prepare
+from ._onnx2tf.trace import Conversion, trace
 
 TOOLCHAIN = "onnx2tf"
 SIGNATURE = "serving_default"
@@ -79,9 +78,7 @@ def _conversion(task: HopTask) -> Conversion:
     source = _source(task)
     io_layout = task.options.get("io_layout", "source")
     if io_layout not in _LAYOUTS:
-        raise UsageError(
-            f"io_layout is {io_layout!r}", hint=f"one of {', '.join(_LAYOUTS)}"
-        )
+        raise UsageError(f"io_layout is {io_layout!r}", hint=f"one of {', '.join(_LAYOUTS)}")
     task.enter(Stage.LOAD)
     key = (source.sha256, io_layout)
     if key in _latest:
@@ -89,12 +86,12 @@ def _conversion(task: HopTask) -> Conversion:
         task.enter(Stage.LOWER)
         return _latest[key]
     _latest.clear()
-    prepared = prepare(source.path)
+    prepared = prepare(source.path, task.examples)
     check_operators(prepared)
     task.enter(Stage.LOWER)
     task.say(f"onnx2tf: converting {len(prepared.model.graph.node)} operators")
     made = run_onnx2tf(prepared, io_layout, task.out.parent)
-    _latest[key] = trace(prepared, made, io_layout)
+    _latest[key] = trace(prepared, made, io_layout, task.enter)
     return _latest[key]
 
 
@@ -120,7 +117,9 @@ def _refuse_foreign_operators(conversion: Conversion, model: Any) -> None:
             custom = name.removeprefix("CUSTOM:")
             counts[custom] += 1
             parts = names[operator.outputs[0]].split(";")
-            makers.setdefault(custom, set()).update(behind[each] for each in parts if each in behind)
+            makers.setdefault(custom, set()).update(
+                behind[each] for each in parts if each in behind
+            )
     for code in model.operatorCodes:  # those in the bodies of loops and branches
         if code.customCode and code.customCode.decode() not in counts:
             counts[code.customCode.decode()] += 1

@@ -13,6 +13,7 @@ from ..layers import identity_map
 from ..live import LiveModel, named_tensors, output_names, signature_of, tensors_of
 from ..outcome import Stage
 from ..program import output_nodes, spine_of, user_frame
+from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
 
 if TYPE_CHECKING:
@@ -53,13 +54,14 @@ def _export(live: LiveModel) -> torch.export.ExportedProgram:
     import torch
 
     try:
-        return torch.export.export(
-            live.module,
-            live.args,
-            dict(live.kwargs) or None,
-            dynamic_shapes=_dynamic_shapes(live),
-            strict=False,
-        )
+        with quiet_torch():
+            return torch.export.export(
+                live.module,
+                live.args,
+                dict(live.kwargs) or None,
+                dynamic_shapes=_dynamic_shapes(live),
+                strict=False,
+            )
     except Exception as error:
         raise CaptureError(
             f"torch.export cannot capture this model: {_first_lines(error)}",
@@ -121,8 +123,9 @@ def _signature(
 
 
 def _first_lines(error: Exception) -> str:
+    """The error without the graphs and the debugging advice that torch.export appends."""
     text = str(error).strip().splitlines() or [type(error).__name__]
-    return "\n".join(text[:6])
+    return "\n".join(line for line in text[:3] if line.strip())
 
 
 def _where(error: Exception) -> str | None:

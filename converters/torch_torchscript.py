@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..formats import TORCH, TORCHSCRIPT
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..live import LiveModel, output_names, signature_of, tensors_of
 from ..outcome import Stage
+from ..quiet import quiet_torch
 from ..samples import draw_like
 from ..worker import IN_PROCESS
 from ._torchscript_map import layer_map
@@ -19,6 +19,9 @@ from ._torchscript_map import layer_map
 if TYPE_CHECKING:
     import torch
 
+_TRIALS = 2
+_SUSPICIOUS_TRIALS = 32
+_ADVICE = "rewrite control flow that depends on values with torch.where or torch.cond"
 _RTOL, _ATOL = 1e-4, 1e-5  # float32 kernels may be chosen differently; a lost branch is far above
 
 
@@ -28,9 +31,10 @@ def convert(task: HopTask) -> HopResult:
     Options:
         script: Script the module instead of tracing it.
 
-    A trace records one path through the code. It is run on a second, random input, and if it
-    disagrees with the module there, the module is scripted; if that is impossible too, nothing is
-    shipped.
+    A trace records one path through the code. A module that could not be captured as a graph is
+    scripted first, since its path probably depends on values; if it cannot be scripted, a trace is
+    tried. A trace is always run on further, random inputs, and is not shipped if it disagrees with
+    the module there.
 
     Raises:
         MismatchError: The trace disagrees with the module and the module cannot be scripted.
@@ -40,87 +44,160 @@ def convert(task: HopTask) -> HopResult:
 
     live: LiveModel = task.live
     task.enter(Stage.CAPTURE)
-    notes: tuple[str, ...] = ()
-    with torch.no_grad():
+    notes: list[str] = []
+    with torch.no_grad(), quiet_torch():
         if task.options.get("script"):
             scripted = _script(live)
+        elif task.spine is None:
+            scripted = _script_or_trace(live, notes)
         else:
-            scripted, notes = _trace_or_script(live)
+            scripted = _trace_or_script(live, notes)
         task.enter(Stage.SERIALIZE)
         scripted.save(str(task.out))
-        args, kwargs = _copies(live)
-        result = live.module(*args, **kwargs)
+        result = _run_module(live)
+        loaded = torch.jit.load(str(task.out))  # type: ignore[no-untyped-call]
     outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
     return HopResult(
         signature=signature_of(live.inputs(), outputs, live.dynamic),
-        layer_map=layer_map(scripted, torch.jit.load(str(task.out)), task.spine),
+        layer_map=layer_map(scripted, loaded, task.spine, _root(scripted)),
         producer_version=torch.__version__,
-        notes=notes,
+        notes=tuple(notes),
         live=scripted,
     )
 
 
-def _trace_or_script(live: LiveModel) -> tuple[Any, tuple[str, ...]]:
+def _trace_or_script(live: LiveModel, notes: list[str]) -> Any:
+    """Trace, and script only what a trace would get wrong."""
     try:
-        traced = _trace(live)
-        difference = _disagreement(live, traced)
-    except Exception as error:  # noqa: BLE001 - tracing runs the user's code: anything may come
-        difference = f"tracing failed: {error}"
-    if not difference:
-        return traced, ()
+        return _checked_trace(live, _TRIALS, notes)
+    except MismatchError as disagreement:
+        try:
+            scripted = _script(live)
+        except ConversionError as error:
+            raise MismatchError(
+                f"{disagreement.message}, and it cannot be scripted either: {error.message}",
+                hint=_ADVICE,
+            ) from error
+        notes.append(f"scripted instead of traced: {disagreement.message}")
+        return scripted
+
+
+def _script_or_trace(live: LiveModel, notes: list[str]) -> Any:
+    """Script, and trace only what cannot be scripted; then with many more trials."""
     try:
         scripted = _script(live)
     except ConversionError as error:
-        raise MismatchError(
-            f"a trace would not be this model ({difference}), and it cannot be scripted either: "
-            f"{error.message}",
-            where=error.where,
-            hint="rewrite control flow that depends on values with torch.where or torch.cond",
-        ) from error
-    return scripted, (f"scripted instead of traced: {difference}",)
+        try:
+            traced = _checked_trace(live, _SUSPICIOUS_TRIALS, notes)
+        except MismatchError as disagreement:
+            raise MismatchError(
+                f"{error.message}; and {disagreement.message}", hint=_ADVICE
+            ) from disagreement
+        notes.append(
+            f"traced, though its control flow may depend on values: {_SUSPICIOUS_TRIALS} random "
+            "inputs agree"
+        )
+        return traced
+    notes.append("scripted: its control flow may depend on values")
+    return scripted
 
 
-def _trace(live: LiveModel) -> Any:
+def _checked_trace(live: LiveModel, trials: int, notes: list[str]) -> Any:
+    """Trace a module and compare it on other inputs; ``MismatchError`` if it is not the module."""
+    traced, flat = _trace(live)
+    difference = _disagreement(live, traced, flat, trials)
+    if difference:
+        raise MismatchError(f"a trace would not be this model: {difference}")
+    if flat:
+        names = ", ".join(output_names(_run_module(live)))
+        notes.append(f"TorchScript cannot return this structure; it returns a tuple: {names}")
+    return traced
+
+
+def _trace(live: LiveModel) -> tuple[Any, bool]:
+    """Return a trace, and whether it takes and returns flat tensors instead of nested ones."""
     import torch
 
     args, kwargs = _copies(live)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the check below judges what the tracer only suspects
+    try:
         if kwargs:
-            arguments = {name: value for name, value in live.arguments().items()}
-            return torch.jit.trace(
-                live.module, example_kwarg_inputs=arguments, strict=False, check_trace=False
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                live.module,
+                example_kwarg_inputs=live.arguments(),
+                strict=False,
+                check_trace=False,
             )
-        return torch.jit.trace(live.module, args, strict=False, check_trace=False)
+        else:
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                live.module, args, strict=False, check_trace=False
+            )
+    except Exception:  # noqa: BLE001 - whatever the structure did not allow; the flat form tells
+        return _trace_flat(live), True
+    return traced, False
+
+
+def _trace_flat(live: LiveModel) -> Any:
+    import torch
+
+    class FlatForTracing(torch.nn.Module):
+        """The module with its nested inputs and outputs as flat tensors."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = live.module
+
+        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            args, kwargs = live.with_tensors(list(tensors))
+            return tuple(tensors_of(self.model(*args, **kwargs)))
+
+    try:
+        return torch.jit.trace(  # type: ignore[no-untyped-call]
+            FlatForTracing().eval(),
+            tuple(each.clone() for each in live.inputs().values()),
+            check_trace=False,
+        )
+    except Exception as error:
+        raise MismatchError(f"tracing failed: {str(error).strip().splitlines()[0]}") from error
+
+
+def _root(scripted: Any) -> str:
+    return "model" if scripted.original_name == "FlatForTracing" else ""
 
 
 def _script(live: LiveModel) -> Any:
     import torch
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.jit.script(live.module)
+        return torch.jit.script(live.module)
     except Exception as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConversionError(f"torch.jit.script: {' '.join(lines[:3])}") from error
 
 
-def _disagreement(live: LiveModel, traced: Any) -> str:
+def _disagreement(live: LiveModel, traced: Any, flat: bool, trials: int) -> str:
     """Say where a trace differs from the module on the example and on random inputs, or nothing."""
     examples = {name: tensor.numpy() for name, tensor in live.inputs().items()}
-    trials = [("the example inputs", examples)]
-    trials += [(f"random inputs (seed {seed})", draw_like(examples, seed)) for seed in (1, 2)]
-    for name, arrays in trials:
+    inputs = [("the example inputs", examples)]
+    inputs += [
+        (f"random inputs (seed {seed})", draw_like(examples, seed)) for seed in range(1, trials + 1)
+    ]
+    for name, arrays in inputs:
         args, kwargs = live.with_inputs(arrays)
         expected = tensors_of(live.module(*args, **kwargs))
         args, kwargs = live.with_inputs(arrays)
+        if flat:
+            args, kwargs = tuple(live.flatten(args, kwargs)), {}
         actual = tensors_of(traced(*args, **kwargs))
         if len(expected) != len(actual) or any(
             not _agree(*pair) for pair in zip(expected, actual, strict=True)
         ):
             return f"it disagrees with the module on {name}"
     return ""
+
+
+def _run_module(live: LiveModel) -> Any:
+    args, kwargs = _copies(live)
+    return live.module(*args, **kwargs)
 
 
 def _agree(expected: torch.Tensor, actual: torch.Tensor) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 from ..formats import MOBILE, TORCHSCRIPT
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..layers import Absence, LayerMap, Place
 from ..outcome import Stage
+from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
 
 
@@ -19,9 +18,7 @@ def convert(task: HopTask) -> HopResult:
     task.enter(Stage.LOAD)
     module = task.live if task.live is not None else torch.jit.load(task.source.path)
     task.enter(Stage.SERIALIZE)
-    with warnings.catch_warnings():
-        # the deprecation of the lite interpreter is said in the documentation, not at each run
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with quiet_torch():  # that the lite interpreter is deprecated is said in the documentation
         module._save_for_lite_interpreter(str(task.out), _use_flatbuffer=True)
     opaque = Place(absence=Absence.OPAQUE, detail="the lite interpreter shows no inner tensors")
     return HopResult(

@@ -19,11 +19,17 @@ from bridge.artifact import Artifact, Signature, TensorSpec, digest
 from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
 from bridge.live import dtype_name, output_names, tensors_of
 from bridge.validators.runtime import RUNTIMES, Runtime
+from bridge.validators.tensors import one_thread
 
 Array = NDArray[Any]
 
 ROUNDING = 2e-6  # of the largest value: a few units of float32, summed in another order
 
+
+# torch declares none of these with types
+load_script: Callable[..., Any] = torch.jit.load
+save_script: Callable[..., Any] = torch.jit.save
+trace: Callable[..., Any] = torch.jit.trace
 
 
 class Residual(nn.Module):
@@ -38,6 +44,8 @@ class Residual(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.head = nn.Linear(8, 5)
         for norm in (self.norm1, self.norm2):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             nn.init.normal_(norm.running_mean, 0, 0.5)
             nn.init.uniform_(norm.running_var, 0.5, 2)
 
@@ -45,7 +53,8 @@ class Residual(nn.Module):
         first = self.relu(self.norm1(self.conv1(image)))
         second = self.norm2(self.conv2(first))
         second += first
-        return self.head(self.relu(second).mean((2, 3)))
+        logits: Tensor = self.head(self.relu(second).mean((2, 3)))
+        return logits
 
 
 class Block(nn.Module):
@@ -60,7 +69,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         normed = self.norm1(tokens)
         attended = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
-        return attended + self.mlp(self.norm2(attended))
+        mixed: Tensor = attended + self.mlp(self.norm2(attended))
+        return mixed
 
 
 class Recurrent(nn.Module):
@@ -187,7 +197,7 @@ def traced(module: nn.Module, inputs: dict[str, Array]) -> Any:
     """The TorchScript trace of a module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.trace(module, tensors(inputs), strict=False, check_trace=False)
+        return trace(module, tensors(inputs), strict=False, check_trace=False)
 
 
 @cache
@@ -213,7 +223,7 @@ def inner_tensors(artifact: Artifact) -> list[str]:
 
         graph = onnx.load(artifact.path).graph
         return [name for node in graph.node for name in node.output if name]
-    graph = torch.jit.load(artifact.path).inlined_graph
+    graph = load_script(artifact.path).inlined_graph
     values = [value for node in graph.nodes() for value in node.outputs()]
     return [each.debugName() for each in values if each.type().kind() == "TensorType"]
 
@@ -245,6 +255,6 @@ def values_of(program: torch.export.ExportedProgram, inputs: dict[str, Array]) -
             return value
 
     seen: dict[str, Array] = {}
-    with torch.no_grad():
+    with one_thread():
         Observer(program.module(check_guards=False)).run(*tensors(inputs))
     return seen

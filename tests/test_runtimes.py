@@ -10,16 +10,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runtime_files import NETS, Array, described, onnx_of, program_of, tensors, write
+from runtime_files import (
+    NETS,
+    Array,
+    assert_close,
+    assert_same,
+    described,
+    inner_tensors,
+    load_script,
+    onnx_of,
+    program_of,
+    runtime,
+    save_script,
+    tensors,
+    trace,
+    values_of,
+    write,
+)
 from torch import nn
 
 from bridge.artifact import Artifact, Signature, TensorSpec
-from bridge.errors import InputError, SourceError, UnsupportedError, UsageError
+from bridge.errors import InputError, SourceError, UsageError
 from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
 from bridge.live import tensors_of
 from bridge.validators.runtime import (
     RUNTIMES,
-    Runtime,
 )
 
 FORMATS: dict[str, Format] = {
@@ -109,7 +124,7 @@ def test_torchscript_taps_are_the_values_of_the_nodes(
         if node.name in captured and isinstance(node.target, torch._ops.OpOverload):
             expected.setdefault(node.target._schema.name, []).append(captured[node.name])
     found: dict[str, list[str]] = {}
-    for node in torch.jit.load(artifact.path).inlined_graph.nodes():
+    for node in load_script(artifact.path).inlined_graph.nodes():
         if node.outputsSize() == 1 and node.output().type().kind() == "TensorType":
             kind = node.kind().replace("_convolution", "conv2d")
             found.setdefault(kind, []).append(node.output().debugName())
@@ -133,14 +148,14 @@ class Branches(nn.Module):
 
 def test_scripted_files_run_with_their_default_arguments(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    torch.jit.script(Branches()).save(str(path))
+    save_script(torch.jit.script(Branches()), str(path))
     spec = TensorSpec(name="x", shape=(2,), dtype="float32")
     its = Signature(inputs=(spec,), outputs=(replace(spec, name="output"),))
     artifact = described(TORCHSCRIPT, path, its)
     names = inner_tensors(artifact)
     inner = next(
         value.debugName()
-        for node in torch.jit.load(path).inlined_graph.nodes()
+        for node in load_script(path).inlined_graph.nodes()
         for block in node.blocks()
         for value in block.outputs()
     )
@@ -163,7 +178,7 @@ class Nested(nn.Module):
 def test_nested_arguments_and_results_are_flat_in_order(tmp_path: Path, taps: bool) -> None:
     ones = torch.ones(2)
     example = ((ones, [ones, ones]), {"k": ones})
-    traced = torch.jit.trace(Nested(), example, strict=False)
+    traced = trace(Nested(), example, strict=False)
     traced.save(str(tmp_path / "model.pt"))
     names = ("pair_0", "pair_1_0", "pair_1_1", "table_k")
     its = Signature(

@@ -76,7 +76,8 @@ class Session(ABC):
             )
             if not fits or array.dtype.name != spec.dtype:
                 raise InputError(f"input {spec} does not take {array.dtype}{list(array.shape)}")
-        return self._run({name: inputs[name] for name in names})
+        # native code reads memory in C order, some of it without looking
+        return self._run({name: np.require(inputs[name], requirements="C") for name in names})
 
     @abstractmethod
     def _run(self, inputs: Arrays) -> RunResult:

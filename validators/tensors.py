@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,25 @@ from ..live import tensors_of
 
 if TYPE_CHECKING:
     import torch
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run PyTorch's operators in the block on one thread, and without gradients.
+
+    Sums are then made in one order on machines of any size. It also costs less than it seems: on a
+    machine that is busy otherwise, threads that wait for each other after each small operator make
+    a run a hundred times slower.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def to_numpy(tensor: torch.Tensor) -> NDArray[Any]:

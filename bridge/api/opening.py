@@ -76,6 +76,7 @@ def open_source(
     model: torch.nn.Module | str | Path,
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
+    seconds: float,
 ) -> Opened:
     """Open a model.
 
@@ -83,6 +84,7 @@ def open_source(
         model: A module, ``package.module:callable``, ``file.py:callable``, or a model file.
         inputs: Example inputs of a module: a tuple, or a mapping by parameter name.
         options: Weights and inputs from files.
+        seconds: Most time that a run of the model may take.
 
     Raises:
         BridgeError: The source cannot be opened, or the inputs do not fit it.
@@ -91,7 +93,7 @@ def open_source(
         if options.weights is not None:
             raise UsageError(f"{model} has its weights in it", hint="leave --weights out")
         return _open_file(Path(model), inputs, options)
-    return _open_module(model, inputs, options)
+    return _open_module(model, inputs, options, seconds)
 
 
 def is_file_source(text: str) -> bool:
@@ -103,6 +105,7 @@ def _open_module(
     model: torch.nn.Module | str | Path,
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
+    seconds: float,
 ) -> Opened:
     text = str(model)
     if isinstance(model, str | Path):
@@ -116,7 +119,7 @@ def _open_module(
     real = None
     if options.real is not None and inputs is None and not options.declared:
         real = _first_real(module, options.real)
-    live = make_live(module, inputs, options.declared, real)
+    live = make_live(module, inputs, options.declared, real, seconds=seconds)
     source = Source(text=text, live=live, weights=options.weights)
     examples = {name: tensor.detach().numpy() for name, tensor in live.inputs().items()}
     return Opened(

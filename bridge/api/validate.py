@@ -179,7 +179,7 @@ def _validate_artifact(
     pool: WorkPool,
     say: Say,
 ) -> Comparison:
-    opened = open_source(against, inputs, options)
+    opened = open_source(against, inputs, options, pool.limits.seconds)
     with ResultFolder.temporary() as folder:
         execution = Execution(
             source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say

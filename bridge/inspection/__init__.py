@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..artifact import digest, size_of
 from ..availability import packages_installed
 from ..errors import SourceError, UnavailableError
@@ -100,7 +101,7 @@ def _reader_of(file_format: Format, path: Path) -> Callable[[Path], Facts]:
     reader = _READERS.get(file_format)
     if reader is None:
         raise UnavailableError(
-            f"{path} is an {file_format.title}, which driftbridge {_version()} can identify, "
+            f"{path} is an {file_format.title}, which driftbridge {__version__} can identify, "
             "and not inspect"
         )
     availability = packages_installed(reader.packages)
@@ -112,9 +113,3 @@ def _reader_of(file_format: Format, path: Path) -> Callable[[Path], Facts]:
     module = importlib.import_module(f".{reader.module}", __name__)
     read: Callable[[Path], Facts] = getattr(module, reader.function)
     return read
-
-
-def _version() -> str:
-    from .. import __version__
-
-    return __version__

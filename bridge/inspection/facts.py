@@ -40,7 +40,8 @@ class Facts:
             known of it is ``details["inputs"]`` or ``details["outputs"]``.
         operators: The most frequent first, then by name.
         parameters: Number of elements of all stored tensors: weights, running statistics and
-            constants. A tensor that is stored once and used twice counts once.
+            constants. A tensor that is stored once and used twice counts once. A number of the
+            source code counts where the format stores it as a tensor, as TFLite does.
         parameter_bytes: Bytes of the same.
         producer: What made the file, if it says so; may be empty.
         producer_version: Version of that; may be empty.

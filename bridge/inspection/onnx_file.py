@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from ..artifact import TensorSpec
 from .dtypes import bytes_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
+
+# Since this version a model has to name the opsets that it uses.
+_IR_WITH_OPSETS = 3
 
 
 def inspect_onnx(path: Path) -> Facts:
@@ -25,12 +29,23 @@ def inspect_onnx(path: Path) -> Facts:
         model = onnx.load_model(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise DamagedError(str(error)) from error
-    opsets = {each.domain: each.version for each in model.opset_import}
+    try:
+        return _facts(path, model)
+    except DamagedError:
+        raise
+    except ValueError as error:  # a number that is kept as text
+        raise DamagedError(str(error)) from error
+
+
+def _facts(path: Path, model: onnx.ModelProto) -> Facts:
+    opsets = _opsets(model)
+    if not opsets and model.ir_version >= _IR_WITH_OPSETS:
+        raise DamagedError("it ends before the opsets, which follow the graph")
     uses = list(_uses(model.graph.node, opsets))
     for function in model.functions:
-        local = {each.domain: each.version for each in function.opset_import}
-        uses += _uses(function.node, {**opsets, **local})
-    tensors = list(_stored(model.graph))
+        uses += _uses(function.node, {**opsets, **_opsets(function)})
+    bodies = itertools.chain(model.graph.node, *(each.node for each in model.functions))
+    tensors = [*_initializers(model.graph), *_stored(bodies)]
     details = {
         "ir_version": str(model.ir_version),
         "opset_imports": ", ".join(f"{domain or 'ai.onnx'} {opsets[domain]}" for domain in opsets),
@@ -53,10 +68,27 @@ def inspect_onnx(path: Path) -> Facts:
         operators=operator_counts(uses),
         parameters=sum(math.prod(tensor.dims) for tensor in tensors),
         parameter_bytes=sum(_bytes(tensor) for tensor in tensors),
-        producer=model.producer_name,
-        producer_version=model.producer_version,
-        details={key: text for key, text in details.items() if text},
+        producer=_text(model.producer_name),
+        producer_version=_text(model.producer_version),
+        details={_text(key): _text(text) for key, text in details.items() if text},
     )
+
+
+def _text(value: str | bytes) -> str:
+    """Text of a field; protobuf gives bytes where they are not UTF-8."""
+    if isinstance(value, bytes):
+        raise DamagedError(f"a name is not text: {value!r}")
+    return value
+
+
+def _domain(name: str | bytes) -> str:
+    """Name of a domain; that of ONNX itself is empty."""
+    return "" if name == "ai.onnx" else _text(name)
+
+
+def _opsets(model: onnx.ModelProto | onnx.FunctionProto) -> dict[str, int]:
+    """Version of each domain."""
+    return {_domain(each.domain): each.version for each in model.opset_import}
 
 
 def _uses(
@@ -64,9 +96,9 @@ def _uses(
 ) -> Iterator[tuple[str, int | None]]:
     """Name and version of every operator, also in the bodies of loops and branches."""
     for node in nodes:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        name = f"{domain}.{node.op_type}" if domain else node.op_type
-        yield name, _since(node.op_type, domain, opsets.get(domain))
+        domain, operator = _domain(node.domain), _text(node.op_type)
+        name = f"{domain}.{operator}" if domain else operator
+        yield name, _since(operator, domain, opsets.get(domain))
         for graph in _subgraphs(node):
             yield from _uses(graph.node, opsets)
 
@@ -89,14 +121,21 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from attribute.graphs
 
 
-def _stored(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Initializers of a graph and of its subgraphs; of a sparse one the values that it stores."""
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Initializers of a graph; of a sparse one the values that it stores."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield sparse.values
-    for node in graph.node:
+
+
+def _stored(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    """Constants among nodes but the scalar ones, and all tensors of their subgraphs."""
+    for node in nodes:
+        if node.op_type == "Constant":
+            yield from (each.t for each in node.attribute if each.name == "value" and each.t.dims)
         for subgraph in _subgraphs(node):
-            yield from _stored(subgraph)
+            yield from _initializers(subgraph)
+            yield from _stored(subgraph.node)
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
@@ -117,16 +156,17 @@ def _dtype(code: int) -> str:
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec | str:
     """Spec of an input or output; text if it is not a tensor, or one of unknown rank or type."""
+    name = _text(value.name)
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        return f"{value.name}: {(kind or 'unknown type').removesuffix('_type')}"
+        return f"{name}: {(kind or 'unknown type').removesuffix('_type')}"
     tensor = value.type.tensor_type
     if not tensor.HasField("shape") or not tensor.elem_type:
         known = _dtype(tensor.elem_type) if tensor.elem_type else "unknown type"
         rank = len(tensor.shape.dim) if tensor.HasField("shape") else "unknown"
-        return f"{value.name}: tensor of {known}, rank {rank}"
+        return f"{name}: tensor of {known}, rank {rank}"
     return TensorSpec(
-        name=value.name,
+        name=name,
         shape=tuple(
             dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
         ),

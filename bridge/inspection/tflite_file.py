@@ -37,7 +37,7 @@ def inspect_tflite(path: Path) -> Facts:
         sizes = _stored(itertools.chain.from_iterable(tensors), lengths)
         operators = operator_counts(_uses(model, subgraphs))
         entries = _members(model, "SignatureDefs")
-        metadata = dict(_metadata(model))
+        metadata = _metadata(model)
         details = {
             "schema_version": str(model.Version()),
             "description": _text(model.Description()),
@@ -154,10 +154,13 @@ def _stored(tensors: Iterable[Any], lengths: list[int]) -> dict[int, int]:
     }
 
 
-def _metadata(model: Any) -> Iterator[tuple[str, bytes]]:
+def _metadata(model: Any) -> dict[str, bytes]:
+    """Metadata by name; TensorFlow's quantizer adds blank ones under names that are taken."""
     buffers = _members(model, "Buffers")
+    found: dict[str, bytes] = {}
     for entry in _members(model, "Metadata"):
-        yield _text(entry.Name()), bytes(_content(buffers[entry.Buffer()]))
+        found.setdefault(_text(entry.Name()), bytes(_content(buffers[entry.Buffer()])))
+    return found
 
 
 def _converter_version(content: bytes) -> str:

@@ -59,10 +59,9 @@ def inspect_torchscript(path: Path) -> Facts:
     entries = [methods["forward"]] if "forward" in methods else list(methods.values())
     nodes = [node for method in entries for node in _nodes(method.inlined_graph)]
     stored = {_place(tensor): tensor for tensor in _tensors(module, nodes)}
-    packed = {node.s("name") for node in nodes if _is_packed(node)}
     details = {
         "methods": ", ".join(names),
-        "packed_weights": f"{', '.join(sorted(packed))}: elements not counted" if packed else "",
+        "packed_weights": "their elements are not counted" if any(map(_is_packed, nodes)) else "",
         **_archive_details(path, files),
     }
     inputs: list[TensorSpec | str] = []

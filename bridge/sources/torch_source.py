@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SourceError, UntrustedPickleError, UsageError
 from ..live import LiveModel, bind_arguments
 from ..samples import InputSpec
+from ..worker.limits import TimeLimitError, time_limit
 
 if TYPE_CHECKING:
     import torch
@@ -128,6 +129,8 @@ def make_live(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     declared: Sequence[InputSpec] = (),
     real: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    seconds: float = 1800.0,
 ) -> LiveModel:
     """Return a module in evaluation mode with its example inputs, tried once.
 
@@ -136,6 +139,7 @@ def make_live(
         inputs: Example inputs, positional or by name.
         declared: Declared inputs; they take the place of ``inputs``.
         real: One real sample by name; used where there are no other inputs.
+        seconds: Most time that a run may take.
 
     Raises:
         InputError: There are no inputs, or the module does not take them.
@@ -162,7 +166,7 @@ def make_live(
             hint="declare them with --input NAME=1x3x224x224, or give real ones with --inputs",
         )
     live = LiveModel(module=module, args=args, kwargs=kwargs, dynamic=dynamic)
-    _try(live)
+    _try(live, seconds)
     return live
 
 
@@ -190,7 +194,7 @@ def _run_user_code(what: str, run: Callable[[], Any]) -> Any:
     """Run the user's code; what it raises keeps their traceback and loses our frames."""
     try:
         return run()
-    except SourceError:
+    except (SourceError, TimeLimitError):
         raise
     except Exception as error:
         frames = [
@@ -198,7 +202,8 @@ def _run_user_code(what: str, run: Callable[[], Any]) -> Any:
             for frame in traceback.extract_tb(error.__traceback__)
             if not frame.filename.startswith(_OURS) and "importlib" not in frame.filename
         ]
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
+        own = [each for each in frames if "/torch/" not in each.filename.replace("\\", "/")] or frames
+        where = f"{own[-1].filename}:{own[-1].lineno}" if own else None
         lines = [
             "Traceback (most recent call last):\n",
             *traceback.format_list(frames),
@@ -267,10 +272,12 @@ def _some(title: str, names: Sequence[str], shown: int = 5) -> str:
 
 
 def _refuse_nan(module: torch.nn.Module) -> None:
+    import torch
+
     bad = [
         name
         for name, tensor in module.state_dict().items()
-        if isinstance(tensor, _tensor_type())
+        if isinstance(tensor, torch.Tensor)
         and tensor.is_floating_point()
         and tensor.isnan().any()
     ]
@@ -278,12 +285,6 @@ def _refuse_nan(module: torch.nn.Module) -> None:
         raise SourceError(
             "these weights have NaN" + _some("", bad), hint="they were NaN before any conversion"
         )
-
-
-def _tensor_type() -> type:
-    import torch
-
-    return torch.Tensor
 
 
 def _declared_inputs(
@@ -305,15 +306,20 @@ def _declared_inputs(
     return (), bound, dynamic
 
 
-def _try(live: LiveModel) -> None:
+def _try(live: LiveModel, seconds: float) -> None:
     """Run the module once, so that a misfit is found here and is told in the user's terms."""
     import torch
 
     given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
     args, kwargs = live.with_inputs({n: t.detach().numpy() for n, t in live.inputs().items()})
     try:
-        with torch.no_grad():
+        with torch.no_grad(), time_limit(seconds):
             _run_user_code("the model", lambda: live.module(*args, **kwargs))
+    except TimeLimitError:
+        raise SourceError(
+            f"the model gave no result within {seconds:g} s on its example inputs",
+            hint="a longer time limit is set with --timeout",
+        ) from None
     except SourceError as error:
         raise InputError(
             f"the model does not take these inputs ({given}): "

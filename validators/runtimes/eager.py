@@ -8,7 +8,7 @@ from ...formats import EXPORTED
 from ...worker import IN_PROCESS
 from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
 from ..taps.exported import NodeRunner
-from ..tensors import named_outputs, to_torch
+from ..tensors import named_outputs, one_thread, to_torch
 
 
 class _Eager(Runtime):
@@ -48,13 +48,17 @@ class _EagerSession(Session):
 
     def _run(self, inputs: Arrays) -> RunResult:
         tensors = {self._placeholders[name]: to_torch(array) for name, array in inputs.items()}
-        run = self._runner.run(tensors)
+        with one_thread():
+            run = self._runner.run(tensors)
         return RunResult(outputs=named_outputs(run.outputs, self.signature), taps=run.taps)
 
 
 @register_runtime
 class EagerFloat32(_Eager):
-    """Eager PyTorch as the model was captured; bit for bit what ``program.module()`` gives."""
+    """Eager PyTorch as the model was captured.
+
+    The results are bit for bit those of ``program.module()`` on one thread.
+    """
 
     name = "eager-float32"
     title = "eager PyTorch (float32)"

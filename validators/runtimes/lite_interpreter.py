@@ -7,7 +7,7 @@ from typing import Any
 from ...artifact import Artifact
 from ...formats import MOBILE
 from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
-from ..tensors import named_outputs, to_torch
+from ..tensors import named_outputs, one_thread, to_torch
 
 
 @register_runtime
@@ -34,9 +34,7 @@ class _LiteSession(Session):
         self._module = module
 
     def _run(self, inputs: Arrays) -> RunResult:
-        import torch
-
         # the file does not tell its arguments' types, so they are tensors, in order
-        with torch.no_grad():
+        with one_thread():
             result = self._module(*(to_torch(array) for array in inputs.values()))
         return RunResult(outputs=named_outputs(result, self.signature))

@@ -82,6 +82,12 @@ class _LiteRTSession(Session):
         wanted_outputs = [spec.name for spec in self.signature.outputs]
         require_names("input", wanted_inputs, inputs, artifact.path)
         require_names("output", wanted_outputs, outputs, artifact.path)
+        unlisted = set(inputs) - set(wanted_inputs)
+        if unlisted:  # it would be left as whatever the memory holds
+            raise SourceError(
+                f"{artifact.path.name} also takes {', '.join(sorted(unlisted))}, which its "
+                "signature does not list"
+            )
         self._inputs = {name: inputs[name] for name in wanted_inputs}
         self._outputs = {name: outputs[name] for name in wanted_outputs}
         self._shapes: dict[str, tuple[int, ...]] = {}

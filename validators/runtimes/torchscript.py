@@ -10,12 +10,16 @@ from ...errors import SourceError
 from ...formats import TORCHSCRIPT
 from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
 from ..taps.torchscript import expose
-from ..tensors import named_outputs, to_numpy, to_torch
+from ..tensors import named_outputs, one_thread, to_numpy, to_torch
 
 
 @register_runtime
 class TorchScript(Runtime):
-    """``torch.jit.load`` on the CPU. Taps run the module's own graph with values of it returned."""
+    """``torch.jit.load`` on the CPU, in the mode (training or not) that the file was saved in.
+
+    Taps run the module's own graph with values of it returned. What ``forward`` writes to a buffer
+    stays from run to run of one session, as it does on a phone.
+    """
 
     name = "torchscript"
     title = "TorchScript interpreter"
@@ -40,11 +44,11 @@ class _TorchScriptSession(Session):
         self._arguments = module.forward.schema.arguments[1:]  # the first one is the module
 
     def _run(self, inputs: Arrays) -> RunResult:
-        import torch
-
         tensors = {name: to_torch(array) for name, array in inputs.items()}
         arguments = [_take(each.name, each.type, tensors, each) for each in self._arguments]
-        with torch.no_grad():
+        if tensors:
+            raise SourceError(f"the module has no arguments for {', '.join(tensors)}")
+        with one_thread():
             result = self._forward(*arguments)
         shown: tuple[Any, ...] = ()
         if self._taps:
@@ -58,14 +62,15 @@ class _TorchScriptSession(Session):
 def _take(name: str, kind: Any, tensors: dict[str, Any], argument: Any = None) -> Any:
     """Take the value of an argument, nested as its type is, from the tensors that are left.
 
-    A tensor is the next one. Lists and dictionaries do not say how many they hold; theirs are
-    named after the argument, ``states_0`` or ``batch_mask``.
+    A tensor is the one of the argument's name or else the next one; an optional one is left out
+    unless its name is there. Lists and dictionaries do not say how many they hold; theirs are named
+    after the argument, ``states_0`` or ``batch_mask``.
     """
     form = kind.kind()
-    if form == "OptionalType" and tensors:
-        return _take(name, kind.getElementType(), tensors, argument)
+    if form == "OptionalType" and name in tensors:
+        return tensors.pop(name)
     if form == "TensorType" and tensors:
-        return tensors.pop(next(iter(tensors)))
+        return tensors.pop(name if name in tensors else next(iter(tensors)))
     if form == "TupleType":
         return tuple(
             _take(f"{name}_{place}", each, tensors) for place, each in enumerate(kind.elements())

@@ -68,8 +68,8 @@ class NodeRunner:
     """Runs a captured program node by node.
 
     The same operators are called on the same values as by ``program.module()``, so that in float32
-    the results are the same bits. Every run starts from the state that was captured: buffers that
-    a run writes to are copied first. Values are freed after their last use.
+    (and on as many threads) the results are the same bits. Every run starts from the state that was
+    captured: buffers that a run writes to are copied first. Values are freed after their last use.
 
     Args:
         program: What to run; it is not changed.

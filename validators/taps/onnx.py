@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...errors import SourceError
 from .names import require_names
 
 
@@ -21,11 +22,15 @@ def expose(path: Path, taps: Iterable[str]) -> bytes:
             already is not added again.
 
     Raises:
-        SourceError: There is no such value.
+        SourceError: There is no such value, or the file is damaged.
     """
     import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    model = onnx.load(path, load_external_data=False)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise SourceError(f"{path.name} is no ONNX model, or it is truncated: {error}") from error
     graph = model.graph
     made = {name for node in graph.node for name in node.output if name}
     known = made | {each.name for each in graph.input}

@@ -99,8 +99,6 @@ def _with_vector(path: Path, content: bytes, field: int, values: list[int]) -> b
     vector = struct.pack(f"<I{len(values)}i", len(values), *values)
     if place + len(vector) > _LARGEST_FLATBUFFER:
         raise SourceError(f"tensors inside {path.name} cannot be shown: it is larger than 2 GB")
-    edited = bytearray(place + len(vector))
-    edited[: len(content)] = content
-    edited[place:] = vector
-    struct.pack_into("<I", edited, field, place - field)
-    return bytes(edited)
+    view = memoryview(content)  # so that the join is the only copy
+    offset = struct.pack("<I", place - field)
+    return b"".join((view[:field], offset, view[field + 4 :], bytes(padding), vector))

@@ -322,7 +322,7 @@ def _joined(operands: Sequence[tuple[Axes, Shape]], index: int, size: int) -> Ax
 
 
 def _cut(atoms: Sequence[Atom], shape: Shape) -> list[Axis | None]:
-    """Cut a row of atoms into axes of the sizes ``shape``; an axis is ``None`` from where it fails."""
+    """Cut a row of atoms into axes of the sizes ``shape``; ``None`` from where it does not fit."""
     left = list(atoms)
     axes: list[Axis | None] = []
     for size in shape:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .onnx2tf_axes import Graph, Kind, Node, Shape
+from .axes import Graph, Kind, Node, Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -177,8 +177,8 @@ def _tensorflow_node(each: Any, constant: Constant, shapes: Mapping[str, Shape])
     axes: Sequence[int] | None = ()
     keep = True
     swapped = (False, False)
-    if _adds_nothing(each):
-        kind = Kind.RESHAPE
+    if passed_on := _passed_on(each):
+        kind, inputs = Kind.RESHAPE, (passed_on,)
     elif kind is Kind.CHANNEL:
         axes = (-1,)
         channels_last = each.get_attr("data_format").endswith(b"C")
@@ -206,14 +206,24 @@ def _tensorflow_node(each: Any, constant: Constant, shapes: Mapping[str, Shape])
     )
 
 
-def _adds_nothing(each: Any) -> bool:
-    """Whether an operator adds zeros; TensorFlow's converter leaves it out, and its name."""
+_NEUTRAL = {"Add": 0, "AddV2": 0, "BiasAdd": 0, "Mul": 1, "Sub": 0}
+
+
+def _passed_on(each: Any) -> str | None:
+    """Return the operand that an operator passes on unchanged, adding zeros or multiplying by one.
+
+    TensorFlow's converter leaves such operators out, and their names with them.
+    """
     import tensorflow as tf
 
-    if each.type not in ("Add", "AddV2", "BiasAdd", "Sub"):
-        return False
-    added = tf.get_static_value(each.inputs[1])
-    return added is not None and not np.any(added)
+    if each.type not in _NEUTRAL:
+        return None
+    operands = [tensor.name for tensor in each.inputs]
+    for other in (1,) if each.type == "Sub" else (1, 0):
+        constant = tf.get_static_value(each.inputs[other])
+        if constant is not None and np.all(constant == _NEUTRAL[each.type]):
+            return str(operands[1 - other])
+    return None
 
 
 def tflite_graph(model: Any) -> Graph:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConversionError, MismatchError
-from .onnx2tf_axes import (
+from ...errors import ConversionError, MismatchError
+from ...outcome import Stage
+from .axes import (
     Axes,
     Graph,
     inverse,
@@ -21,9 +22,9 @@ from .onnx2tf_axes import (
     permuted,
     track,
 )
-from .onnx2tf_graphs import onnx_graph, tensorflow_graph
-from .onnx2tf_session import KerasResult, keras
-from .onnx2tf_source import Source
+from .graphs import onnx_graph, tensorflow_graph
+from .session import KerasResult, keras
+from .source import Source
 
 # float32 rounding stays orders of magnitude below; a wrong layout is orders above
 _GROSS = 1e-2
@@ -62,7 +63,9 @@ class Conversion:
     output_layouts: Mapping[str, tuple[int, ...] | None]
 
 
-def trace(source: Source, made: KerasResult, io_layout: str) -> Conversion:
+def trace(
+    source: Source, made: KerasResult, io_layout: str, enter: Callable[[Stage], None]
+) -> Conversion:
     """Make the function, find the layouts, and compare with ONNX Runtime.
 
     Args:
@@ -70,6 +73,7 @@ def trace(source: Source, made: KerasResult, io_layout: str) -> Conversion:
         made: What onnx2tf made of it.
         io_layout: ``source`` to give outputs the axes that they have in the ONNX model, ``nhwc``
             to leave them as onnx2tf made them.
+        enter: Called before a stage begins.
 
     Raises:
         ConversionError: The layout of an output cannot be known.
@@ -84,16 +88,18 @@ def trace(source: Source, made: KerasResult, io_layout: str) -> Conversion:
     for name in source.outputs:
         if name not in made.tensors:
             raise ConversionError(f"onnx2tf made no tensor for output {name!r} (a constant?)")
-    function, tensors = everything.trace({name: None for name in source.outputs})
+    function, tensors = everything.trace(dict.fromkeys(source.outputs))
     graph = tensorflow_graph(function.graph)
     layouts = layouts_in(
         graph,
-        {tensor: value for value, tensor in tensors.items() if value not in made.placeholders},
+        {value: tensor for value, tensor in tensors.items() if value not in made.placeholders},
         _seeds(source, made, axes, arguments),
         axes,
         source,
     )
+    enter(Stage.COMPARE)
     _compare(source, everything.values(source, made), layouts)
+    enter(Stage.LOWER)
     unknown = [name for name in source.outputs if name not in layouts]
     if unknown:
         raise ConversionError(
@@ -117,13 +123,13 @@ def trace(source: Source, made: KerasResult, io_layout: str) -> Conversion:
         constants=made.constants,
         arguments=arguments,
         input_layouts=made.input_layouts,
-        output_layouts={name: None for name in found} if io_layout == "source" else found,
+        output_layouts=dict.fromkeys(found) if io_layout == "source" else found,
     )
 
 
 def layouts_in(
     graph: Graph,
-    values: Mapping[str, str],
+    tensors: Mapping[str, str],
     seeds: Mapping[str, Axes],
     axes: Mapping[str, Axes],
     source: Source,
@@ -132,24 +138,27 @@ def layouts_in(
 
     Args:
         graph: A graph that onnx2tf or TensorFlow made.
-        values: Tensor of the graph → ONNX value that it stands for.
+        tensors: ONNX value → tensor of the graph that stands for it.
         seeds: Axes of the graph's inputs.
         axes: ONNX value → its axes.
         source: The ONNX model.
     """
+    values: dict[str, list[str]] = {}
+    for value, tensor in tensors.items():
+        if value in axes:
+            values.setdefault(tensor, []).append(value)
     layouts: dict[str, tuple[int, ...]] = {}
 
     def anchor(tensor: str, found: Axes) -> Axes:
-        value = values.get(tensor)
-        if value not in axes:
-            return found
-        permutation = permutation_between(
-            axes[value], source.shapes[value], found, graph.shapes[tensor]
-        )
-        if permutation is None:
-            return found
-        layouts[value] = permutation
-        return permuted(axes[value], permutation)
+        anchored = found
+        for value in values.get(tensor, ()):
+            permutation = permutation_between(
+                axes[value], source.shapes[value], found, graph.shapes[tensor]
+            )
+            if permutation is not None:
+                layouts[value] = permutation
+                anchored = permuted(axes[value], permutation)
+        return anchored
 
     track(graph, seeds, anchor)
     return layouts
@@ -186,9 +195,7 @@ class _Tracer:
         self._names = list(tensors)
         self._model = keras().Model(list(made.inputs), list(tensors.values()), name="model")
 
-    def trace(
-        self, layouts: Mapping[str, tuple[int, ...] | None]
-    ) -> tuple[Any, dict[str, str]]:
+    def trace(self, layouts: Mapping[str, tuple[int, ...] | None]) -> tuple[Any, dict[str, str]]:
         """Return a function with the outputs ``layouts`` undone, and its tensor for each value."""
         import tensorflow as tf
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..layers import Absence, LayerMap, Place
-from .onnx2tf_axes import Kind, normal, permuted
-from .onnx2tf_graphs import onnx_kind, tensor_names, tflite_graph
-from .onnx2tf_trace import Conversion, layouts_in
+from ...layers import Absence, LayerMap, Place
+from .axes import Kind, normal, permuted
+from .graphs import onnx_kind, tensor_names, tflite_graph
+from .trace import Conversion, layouts_in
 
 _REARRANGING = (Kind.RESHAPE, Kind.TRANSPOSE)
 
@@ -114,19 +114,22 @@ def in_tflite(conversion: Conversion, model: Any) -> Found:
 
 def _values(conversion: Conversion) -> list[str]:
     source = conversion.source
-    return [*source.inputs, *source.fused, *source.producers]
+    stored = [each.name for each in source.model.graph.initializer]
+    return [*stored, *source.inputs, *source.fused, *source.producers]
 
 
 def _why(conversion: Conversion, value: str) -> tuple[Absence, str, str] | None:
     """Return why a value has no tensor in TensorFlow's graph, or ``None`` if it has one."""
+    if value in conversion.input_layouts:
+        return None
     if value in conversion.merged:
         into = value
         while into in conversion.merged:
             into = conversion.merged[into]
         return Absence.FUSED, into, ""
-    if value in conversion.constants:
+    if value in conversion.constants or value not in conversion.source.producers:
         return Absence.FOLDED, "", "a constant, computed during the conversion"
-    if value in conversion.tensors or value in conversion.input_layouts:
+    if value in conversion.tensors:
         return None
     return Absence.ELIMINATED, "", "onnx2tf computes what follows without it"
 
@@ -153,16 +156,10 @@ def _vanished(
     if onnx_kind(producers[value].op_type) in _REARRANGING:
         return Absence.ELIMINATED, "", "it only rearranges its input"
     into = value
-    rearranged = True  # whether all the operators from the value to ``into`` only rearrange it
     while reader := _reader(conversion, into):
         into = reader
-        rearranged = rearranged and onnx_kind(producers[into].op_type) in _REARRANGING
-        if rearranged and into in held:
-            return Absence.FUSED, into, "kept in another shape only"
         if into in held:
-            break
-    if into in conversion.output_layouts:  # outputs are renamed, with all that they were made of
-        return Absence.FUSED, into, ""
+            return Absence.FUSED, into, ""
     return Absence.UNEXPLAINED, "", "TensorFlow's converter kept no trace of it"
 
 
@@ -195,12 +192,10 @@ def _claims(conversion: Conversion, model: Any) -> tuple[dict[str, str], dict[st
         Tensor of TensorFlow's graph → the TFLite tensor that holds it, and tensor of TensorFlow's
         graph → the one that it was fused into.
     """
-    order = {
-        name.partition(":")[0]: index
-        for index, node in enumerate(conversion.graph.nodes)
-        for name in node.outputs
+    outputs_of = {
+        node.outputs[0].partition(":")[0]: node.outputs for node in conversion.graph.nodes
     }
-    width = {node.outputs[0].partition(":")[0]: len(node.outputs) for node in conversion.graph.nodes}
+    order = {name: index for index, name in enumerate(outputs_of)}
     names = tensor_names(model)
     existing = set(names)
     same = _same(conversion)
@@ -213,7 +208,7 @@ def _claims(conversion: Conversion, model: Any) -> tuple[dict[str, str], dict[st
             continue
         last = max(parts, key=order.__getitem__)
         root = same.get(f"{last}:0", f"{last}:0")
-        if len(outputs) == width[last]:
+        if len(outputs) == len(outputs_of[last]):
             claims[root] = outputs[0]
             claims.update((f"{last}:{index}", outputs[index]) for index in range(1, len(outputs)))
         fused.update((same.get(f"{each}:0", f"{each}:0"), root) for each in parts if each != last)
@@ -259,9 +254,8 @@ def _layouts(
     rank = {name: len(shape) for name, shape in conversion.source.shapes.items()}
     for name, layout in (*conversion.input_layouts.items(), *conversion.output_layouts.items()):
         layouts[name] = layout or tuple(range(rank[name]))
-    graph = tflite_graph(model)
-    values = {tensor: value for value, tensor in held.items()}
-    return {**layouts_in(graph, values, seeds, conversion.axes, conversion.source), **layouts}
+    found = layouts_in(tflite_graph(model), held, seeds, conversion.axes, conversion.source)
+    return {**found, **layouts}
 
 
 def _signature(model: Any) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConversionError
-from .onnx2tf_axes import Kind, Shape
-from .onnx2tf_graphs import onnx_kind
+from ...errors import ConversionError
+from .axes import Kind, Shape
+from .gelu import fuse_gelu
+from .graphs import onnx_kind
 
 if TYPE_CHECKING:
     import onnx
 
 _SEED = 20240229
 _LARGEST = 2**31 - 1
-_CHANNELS_SECOND = frozenset(
+_CHANNELS_SECOND = (
     "AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool "
     "GlobalLpPool GlobalMaxPool GridSample GroupNormalization InstanceNormalization LRN LpPool "
-    "MaxPool Resize SpaceToDepth Upsample".split()
+    "MaxPool Resize SpaceToDepth Upsample"
 )
 
 
@@ -38,7 +38,7 @@ class Source:
         producers: Value → the node that makes it, in execution order.
         fused: Value that is no longer in ``model`` → the value that it went into.
         spatial: Inputs whose second axis is a channel axis, by the operators that read them.
-        feed: Reproducible inputs to compare with.
+        feed: Inputs to compare with, by name.
         reference: Value → what ONNX Runtime computes for it from ``feed``.
         shapes: Shape of every value whose shape is known.
         unchecked: Why there is no reference; empty if there is one.
@@ -56,8 +56,12 @@ class Source:
     unchecked: str = ""
 
 
-def prepare(path: Path) -> Source:
+def prepare(path: Path, examples: Path | None) -> Source:
     """Read an ONNX file and make it ready.
+
+    Args:
+        path: The file.
+        examples: An npz file with one array per input, in order; ``None`` for random ones.
 
     Raises:
         ConversionError: An input has a dynamic dimension, or the weights exceed 2 GiB.
@@ -69,10 +73,11 @@ def prepare(path: Path) -> Source:
     if sum(each.ByteSize() for each in model.graph.initializer) > _LARGEST:
         raise ConversionError("onnx2tf splits models with more than 2 GiB of weights into several")
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    _store_constants(model)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{index}"  # its peepholes speak of nodes by name
     fused = fuse_gelu(model)
-    feed = _feed(model)
+    feed = _feed(model, examples)
     reference, unchecked = _reference(model, feed)
     shapes = _shapes(model)
     shapes.update((name, array.shape) for name, array in reference.items())
@@ -92,126 +97,14 @@ def prepare(path: Path) -> Source:
     )
 
 
-def fuse_gelu(model: onnx.ModelProto) -> dict[str, str]:
-    """Replace every GELU that is spelled out with Erf by one Gelu node, in place.
-
-    TensorFlow's converter turns a bare Erf into FlexErf, which LiteRT cannot run, while a GELU
-    becomes the builtin operator, and computes the same.
-
-    Returns:
-        Each value that went away → the Gelu's output.
-    """
-    from onnx import helper
-
-    graph = model.graph
-    fused: dict[str, str] = {}
-    native = any(
-        each.domain in ("", "ai.onnx") and each.version >= 20 for each in model.opset_import
-    )
-    for erf in [node for node in graph.node if node.op_type == "Erf"]:
-        found = _Gelu(graph).match(erf)
-        if found is None:
-            continue
-        operand, nodes = found
-        last = nodes[-1]
-        position = list(graph.node).index(last)
-        gelu = helper.make_node(
-            "Gelu",
-            [operand],
-            list(last.output),
-            name=f"{last.name}_Gelu",
-            domain="" if native else "com.microsoft",
-        )
-        graph.node.insert(position, gelu)
-        for node in nodes:
-            graph.node.remove(node)
-        fused.update((node.output[0], last.output[0]) for node in nodes[:-1])
-    domains = {each.domain for each in model.opset_import}
-    if fused and not native and "com.microsoft" not in domains:
-        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    return fused
-
-
-class _Gelu:
-    """Finds ``0.5 * x * (1 + erf(x / sqrt(2)))`` around an Erf, however its factors are ordered."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._producers = {name: node for node in graph.node for name in node.output}
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
-        for output in graph.output:  # an output must stay
-            self._readers.setdefault(output.name, []).extend([onnx_output()] * 2)
-        self._scalars = dict(_scalars(graph))
-
-    def match(self, erf: onnx.NodeProto) -> tuple[str, list[onnx.NodeProto]] | None:
-        """Return the operand and the nodes to replace, the last one last."""
-        scaled = self._producers.get(erf.input[0])
-        operand = scaled and self._scaled(scaled, math.sqrt(0.5))
-        one = self._only_reader(erf)
-        if not scaled or not operand or not one or one.op_type != "Add":
-            return None
-        if self._other(one, erf.output[0])[1] != 1.0:
-            return None
-        nodes = [erf, one]
-        if self._only_reader(scaled) is not None:
-            nodes.insert(0, scaled)
-        missing = {"half", "operand"}
-        last = one
-        while missing:
-            product = self._only_reader(last)
-            if product is None or product.op_type != "Mul":
-                return None
-            name, value = self._other(product, last.output[0])
-            factor = self._producers.get(name)
-            halved = factor is not None and self._scaled(factor, 0.5) == operand
-            seen = {"half"} if value == 0.5 else {"operand"} if name == operand else set()
-            seen = {"half", "operand"} if halved else seen
-            if not seen or not seen <= missing:
-                return None
-            if halved and factor is not None and self._only_reader(factor) is not None:
-                nodes.append(factor)
-            missing -= seen
-            nodes.append(product)
-            last = product
-        return operand, nodes
-
-    def _only_reader(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        readers = self._readers.get(node.output[0], [])
-        return readers[0] if len(readers) == 1 else None
-
-    def _other(self, node: onnx.NodeProto, name: str) -> tuple[str, float | None]:
-        others = [each for each in node.input if each != name]
-        other = others[0] if len(others) == 1 else ""
-        return other, self._scalars.get(other)
-
-    def _scaled(self, node: onnx.NodeProto, factor: float) -> str | None:
-        """Return ``x`` if ``node`` is ``x * factor``."""
-        for index, name in enumerate(node.input):
-            value = self._scalars.get(name)
-            if value and node.op_type == "Div" and index == 1:
-                value = 1 / value
-            elif node.op_type != "Mul":
-                continue
-            if value is not None and math.isclose(value, factor, rel_tol=1e-6):
-                return str(node.input[1 - index])
-        return None
-
-
-def onnx_output() -> onnx.NodeProto:
-    """Return a stand-in for whoever reads a graph's output."""
-    import onnx
-
-    return onnx.NodeProto(op_type="Output")
-
-
-def _scalars(graph: onnx.GraphProto) -> Iterator[tuple[str, float]]:
-    from onnx import numpy_helper
-
-    for each in graph.initializer:
-        if math.prod(each.dims) == 1:
-            yield each.name, float(numpy_helper.to_array(each).reshape(()))
+def _store_constants(model: onnx.ModelProto) -> None:
+    """Turn Constant nodes into initializers, which is where constants are looked for."""
+    for node in [each for each in model.graph.node if each.op_type == "Constant"]:
+        tensors = [each.t for each in node.attribute if each.name == "value"]
+        if tensors:
+            tensors[0].name = node.output[0]
+            model.graph.initializer.append(tensors[0])
+            model.graph.node.remove(node)
 
 
 def _true_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -241,7 +134,7 @@ def _is_spatial(model: onnx.ModelProto, name: str) -> bool:
     for node in model.graph.node:
         if not reached.intersection(node.input):
             continue
-        if node.op_type in _CHANNELS_SECOND:
+        if node.op_type in _CHANNELS_SECOND.split():
             return True
         if node.op_type == "Pad" or onnx_kind(node.op_type) in (Kind.JOIN, Kind.CONCAT):
             reached.update(node.output)
@@ -258,10 +151,14 @@ def _shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     return shapes
 
 
-def _feed(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
-    """Return one sample: between 0 and 1, and 0 or 1 for integers, which may be indices."""
+def _feed(model: onnx.ModelProto, examples: Path | None) -> dict[str, NDArray[Any]]:
+    """Return one sample: the example, or numbers from 0 to 1 (0 or 1 where they may be indices)."""
     from onnx import helper
 
+    if examples is not None:
+        with np.load(examples) as stored:
+            names = [each.name for each in _true_inputs(model)]
+            return dict(zip(names, (stored[name] for name in stored.files), strict=True))
     random = np.random.default_rng(_SEED)
     feed = {}
     for each in _true_inputs(model):

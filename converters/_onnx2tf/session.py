@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConversionError, UnsupportedError, UnsupportedOperator
-from .onnx2tf_axes import channels_last
-from .onnx2tf_source import Source
+from ...errors import ConversionError, UnsupportedError, UnsupportedOperator
+from .axes import channels_last
+from .source import Source
 
 _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 _PEEPHOLES = (
@@ -98,7 +98,7 @@ def run_onnx2tf(source: Source, io_layout: str, scratch: Path) -> KerasResult:
     """
     keras().backend.clear_session()  # the same names for the same model, whatever ran before
     onnx2tf = importlib.import_module("onnx2tf")
-    entrance = importlib.import_module("onnx2tf.ops.Input")
+    entrance: Any = importlib.import_module("onnx2tf.ops.Input")
     seen: dict[str, Any] = {}
     original = entrance.make_node
 
