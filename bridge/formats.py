@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib.metadata
 import mmap
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SourceError, UsageError
+from .errors import RegistryError, SourceError, UsageError
 
 _VARINT = 0
 _LENGTH_DELIMITED = 2
@@ -60,13 +62,30 @@ FORMATS: dict[str, Format] = {
 }
 
 
+def register_format(format_: Format) -> Format:
+    """Add a format of somebody else's; ``RegistryError`` if the name is taken.
+
+    A distribution names the module that calls this under the entry point group
+    ``driftbridge.formats``, so that the format is known before any hop is looked up.
+    """
+    if FORMATS.get(format_.name, format_) != format_:
+        raise RegistryError(f"two formats are called {format_.name!r}")
+    FORMATS[format_.name] = format_
+    return format_
+
+
 def format_named(name: str) -> Format:
     """Return the format called ``name``; ``UsageError`` if there is none."""
+    if name not in FORMATS:
+        for entry in importlib.metadata.entry_points(group="driftbridge.formats"):
+            entry.load()
     try:
         return FORMATS[name]
     except KeyError:
+        near = difflib.get_close_matches(name, FORMATS, n=2)
         raise UsageError(
-            f"there is no format {name!r}", hint=f"formats: {', '.join(FORMATS)}"
+            f"there is no format {name!r}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"formats: {', '.join(FORMATS)}",
         ) from None
 
 

@@ -46,8 +46,9 @@ class LiveModel:
         """Return ``args`` and ``kwargs`` with the tensors replaced by arrays of the same names."""
         import torch
 
-        # copies: a model may change its inputs in place, and torch refuses read-only arrays
-        return self.with_tensors([torch.from_numpy(arrays[n].copy()) for n in self.inputs()])
+        # copies in torch's own memory: a model may change its inputs in place, and kernels are
+        # chosen by the alignment, which numpy's memory need not have
+        return self.with_tensors([torch.tensor(arrays[name]) for name in self.inputs()])
 
     def with_tensors(
         self, tensors: Sequence[torch.Tensor]

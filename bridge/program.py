@@ -58,11 +58,13 @@ def spine_of(program: torch.export.ExportedProgram) -> Spine:
 
 
 def output_nodes(program: torch.export.ExportedProgram) -> list[str]:
-    """Return the names of the nodes that are the program's outputs, mutations not among them."""
+    """Return the nodes that are the program's tensor outputs, mutations not among them."""
+    from torch.export.graph_signature import TensorArgument
+
     return [
         spec.arg.name
         for spec in program.graph_signature.output_specs
-        if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
+        if spec.kind.name == "USER_OUTPUT" and isinstance(spec.arg, TensorArgument)
     ]
 
 

@@ -197,13 +197,19 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> Samples:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Return the arrays of an npz file or of a folder of npy files; ``InputError`` if it is neither."""
+    """Return the arrays of an npz file or of a folder of npy files; else ``InputError``."""
     if not path.exists():
         raise InputError(f"there is no file {path}")
     try:
         if path.is_dir():
             return {file.stem: np.load(file) for file in sorted(path.glob("*.npy"))}
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file) as stored:
+        stored = np.load(path)
+        if isinstance(stored, np.ndarray):
+            raise InputError(
+                f"{path} is one array without a name",
+                hint="give a folder with one NAME.npy per input, or an npz file",
+            )
+        with stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is not an npz file of plain arrays: {error}") from error
@@ -244,7 +250,8 @@ def _split_labels(
         raise InputError(f"{path} holds {found}, and other numbers of inputs ({listed})")
     stacked = arrays[partner]
     count, batch = len(stacked), stacked.shape[1] if stacked.ndim > 1 else 1
-    return labels[: count * batch].reshape(count, batch, *labels.shape[1:])
+    whole: NDArray[Any] = labels[: count * batch]
+    return whole.reshape((count, batch, *labels.shape[1:]))
 
 
 def _check_range(text: str, dtype: np.dtype[Any], low: float, high: float) -> None:

@@ -79,7 +79,10 @@ def test_a_member_can_go_and_its_name_be_taken_again() -> None:
 def make_package(folder: Path, name: str, **modules: str) -> None:
     """Write a package whose modules share a registry called MEMBERS in its root."""
     (folder / name).mkdir()
-    root = f"from bridge.registry import Registry\nMEMBERS = Registry('thing', packages=({name!r},))"
+    root = f"""
+    from bridge.registry import Registry
+    MEMBERS = Registry("thing", packages=({name!r},))
+    """
     for module, code in {"__init__": root, **modules}.items():
         (folder / name / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
 

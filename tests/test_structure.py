@@ -149,7 +149,8 @@ for name in names:
     except Exception:
         print(name, traceback.format_exc(limit=-1))
         continue
-    names += [f"{name}.{each.name}" for each in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    inside = pkgutil.iter_modules(getattr(module, "__path__", []))
+    names += [f"{name}.{each.name}" for each in inside]
 print(len(names), "modules")
 """
     printed = run_python(code, *FRAMEWORKS)

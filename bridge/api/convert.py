@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..artifact import Artifact
+from ..artifact import Artifact, data_file
 from ..errors import UsageError
 from ..formats import EXPORTED, TORCH, Format, format_named
 from ..outcome import Outcome
@@ -300,10 +300,13 @@ class _Run:
         )
         if same_source:
             manifest["artifacts"] += kept
+        made = [each.artifact for each in execution.final.values() if not each.reused]
         files = {
-            made.artifact.format.filename: made.artifact.path
-            for made in execution.final.values()
-            if made.artifact is not None and not made.reused
+            path.name: path
+            for artifact in made
+            if artifact is not None
+            for path in (artifact.path, data_file(artifact.path))
+            if path.exists()
         }
         files[EXAMPLES] = self.folder.scratch / EXAMPLES
         self.folder.publish(files, {REPORT: report, MANIFEST: manifest})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from rich.markup import escape
 from ..errors import BridgeError, UsageError
 
 EXIT_OK, EXIT_GATE, EXIT_CONVERSION, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 64, 130
+
+_WIDTH_OF_FILES = 160
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -32,7 +35,7 @@ class Terminal:
 
     quiet: bool = False
     json: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False))
+    out: Console = field(default_factory=lambda: Console(highlight=False, width=_width()))
     err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
 
     def show(self, *renderables: Any) -> None:
@@ -64,6 +67,13 @@ class Terminal:
                 yield lambda text: status.update(escape(text))
         else:
             yield lambda text: self.err.print(escape(text))
+
+
+def _width() -> int | None:
+    """Wide enough for every table where nobody looks at the lines: in a pipe, a file, a CI log."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return None
+    return _WIDTH_OF_FILES
 
 
 @contextlib.contextmanager

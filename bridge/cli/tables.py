@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.markup import escape
+from rich import box
 from rich.table import Table
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "not run": "dim"}
@@ -14,7 +15,7 @@ _ROWS = 12
 
 def summary(report: Mapping[str, Any]) -> Table:
     """Return one row per target and runtime: what it is, what it cost, how far it drifted."""
-    table = Table(title=_title(report), title_justify="left", caption=_caption(report))
+    table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, caption=_caption(report), caption_justify="left", padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("target", overflow="fold")
     table.add_column("route", overflow="fold")
     table.add_column("runtime", overflow="fold")
@@ -73,6 +74,9 @@ def drift(report: Mapping[str, Any], rows: int = _ROWS) -> Table:
     table = Table(
         title=f"Drift per layer: SQNR in dB (accumulated), {len(shown)} of {len(layers)} layers",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for name in ("layer", "operator", "module", "source"):
         table.add_column(name, overflow="fold")

@@ -10,6 +10,7 @@ from typing import Any
 from .. import __version__
 from ..artifact import Artifact, digest
 from ..availability import version_of
+from ..formats import FORMATS
 from ..outcome import Outcome
 
 MANIFEST_VERSION = 1
@@ -80,13 +81,17 @@ def manifest_document(
 
 
 def stored_artifacts(folder: Path, manifest: Mapping[str, Any]) -> list[ManifestEntry]:
-    """Return the artifacts of a folder whose files are still what its manifest says."""
+    """Return the artifacts of a folder whose files are still what its manifest says.
+
+    One whose format is unknown, because it is that of a plug-in that is gone, is left out.
+    """
     if manifest.get("version") != MANIFEST_VERSION:
         return []
     entries = []
     for entry in manifest["artifacts"]:
         path = folder / entry["path"]
-        if path.exists() and digest(path) == entry["sha256"]:
+        known = entry["format"] in FORMATS
+        if known and path.exists() and digest(path) == entry["sha256"]:
             artifact = Artifact.from_json({**entry, "path": str(path)})
             entries.append(
                 ManifestEntry(artifact=artifact, key=entry["key"], seconds=entry["seconds"])

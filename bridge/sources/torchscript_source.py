@@ -35,7 +35,7 @@ def read(path: Path, examples: Mapping[str, NDArray[Any]] | None = None) -> Arti
     import torch
 
     try:
-        module = torch.jit.load(path, map_location="cpu").eval()
+        module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise SourceError(f"torch.jit cannot load {path}: {str(error).splitlines()[0]}") from error
     graph = module.inlined_graph

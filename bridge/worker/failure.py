@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import BridgeError, MismatchError, UnavailableError, UnsupportedError
 from ..outcome import Stage, Symptom
 from .limits import TimeLimitError
+
+
+# native libraries say it in their own words, in an exception of no particular kind
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|failed to allocate", re.I)
 
 
 class WorkFailure(BridgeError):
@@ -58,6 +63,8 @@ def describe(error: BaseException) -> dict[str, Any]:
             "user_traceback": error.user_traceback,
         }
     message = str(error).strip() or "no message"
+    if isinstance(error, RuntimeError) and _NO_MEMORY.search(message):
+        symptom = Symptom.OUT_OF_MEMORY
     if symptom is Symptom.ERROR:
         message = f"{type(error).__name__}: {message}"
     return {
