@@ -174,29 +174,48 @@ class Artifact:
         )
 
 
+def data_file(path: Path) -> Path:
+    """Return where a file keeps the weights that are too large for it, if it has such a file.
+
+    ONNX files of more than 2 GB do: a protobuf cannot be larger.
+    """
+    return path.with_name(f"{path.name}.data")
+
+
 def digest(path: Path) -> str:
     """Return the sha256 of a file, or of a folder's relative names and contents in order.
+
+    A file with a data file beside it is digested with it.
 
     Raises:
         FileNotFoundError: There is neither.
     """
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    beside = data_file(path)
+    if not path.is_dir() and not beside.is_file():
+        return _file_digest(path)
+    folder, files = (
+        (path, sorted(path.rglob("*"))) if path.is_dir() else (path.parent, [path, beside])
+    )
     total = hashlib.sha256()
-    for each in sorted(path.rglob("*")):
+    for each in files:
         if each.is_file():
-            total.update(each.relative_to(path).as_posix().encode() + b"\0")
-            total.update(digest(each).encode())
+            total.update(each.relative_to(folder).as_posix().encode() + b"\0")
+            total.update(_file_digest(each).encode())
     return total.hexdigest()
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder.
+    """Return the bytes of a file with its data file, or of all files of a folder.
 
     Raises:
         FileNotFoundError: There is neither.
     """
     if not path.is_dir():
-        return path.stat().st_size
+        beside = data_file(path)
+        return path.stat().st_size + (beside.stat().st_size if beside.is_file() else 0)
     return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 
 from .artifact import Artifact, Signature
 from .availability import Availability, packages_installed
+from .errors import ConversionError
 from .formats import Format
 from .layers import LayerMap, Spine
 from .outcome import Stage
@@ -151,6 +152,9 @@ def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[s
             live=arguments.get("live"),
         )
     )
+    out = Path(arguments["out"])
+    if not out.exists():
+        raise ConversionError(f"{name} of {module} wrote no {out.name}")
     answer = {
         "signature": result.signature.to_json(),
         "layer_map": result.layer_map.to_json(),

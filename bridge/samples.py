@@ -250,8 +250,8 @@ def _split_labels(
         raise InputError(f"{path} holds {found}, and other numbers of inputs ({listed})")
     stacked = arrays[partner]
     count, batch = len(stacked), stacked.shape[1] if stacked.ndim > 1 else 1
-    whole: NDArray[Any] = labels[: count * batch]
-    return whole.reshape((count, batch, *labels.shape[1:]))
+    split: NDArray[Any] = labels[: count * batch].reshape((count, batch, *labels.shape[1:]))
+    return split
 
 
 def _check_range(text: str, dtype: np.dtype[Any], low: float, high: float) -> None:

@@ -17,7 +17,7 @@ from ..formats import ONNX, SAVED_MODEL, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..outcome import Stage
 from ._onnx2tf.axes import compose
-from ._onnx2tf.graphs import operator_name, tensor_names
+from ._onnx2tf.graphs import operator_name, signature_tensors, tensor_names
 from ._onnx2tf.provenance import Found, carried, in_saved_model, in_tflite
 from ._onnx2tf.session import check_operators, run_onnx2tf
 from ._onnx2tf.source import prepare
@@ -104,10 +104,11 @@ def _source(task: HopTask) -> Artifact:
 def _refuse_foreign_operators(conversion: Conversion, model: Any) -> None:
     """Raise for operators that LiteRT has no kernel for, with the ONNX operators behind them."""
     names = tensor_names(model)
+    outputs = signature_tensors(model)
     behind = {
-        tensor.partition(":")[0]: node.op_type
-        for value, tensor in conversion.tensors.items()
-        if (node := conversion.source.producers.get(value)) is not None
+        node: producer.op_type
+        for value, producer in conversion.source.producers.items()
+        for node in (conversion.tensors.get(value, "").partition(":")[0], outputs.get(value, ""))
     }
     counts: Counter[str] = Counter()
     makers: dict[str, set[str]] = {}

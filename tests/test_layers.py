@@ -81,8 +81,7 @@ def test_permutations_of_successive_hops_compose_as_transposes_do(rank: int) -> 
     array = rng.normal(size=range(2, 2 + rank))
     for _ in range(20):
         steps = [
-            tuple(map(int, rng.permutation(rank))) if rng.random() < 0.8 else None
-            for _ in range(3)
+            tuple(map(int, rng.permutation(rank))) if rng.random() < 0.8 else None for _ in range(3)
         ]
         layers, expected = identity_map(["a"]), array
         for index, step in enumerate(steps):

@@ -129,9 +129,7 @@ def test_an_error_beyond_float64_is_bad_and_not_nan(
 FINITE, NAN, UP, DOWN = 1.0, math.nan, math.inf, -math.inf
 
 
-@pytest.mark.parametrize(
-    ("reference", "actual"), list(product([FINITE, NAN, UP, DOWN], repeat=2))
-)
+@pytest.mark.parametrize(("reference", "actual"), list(product([FINITE, NAN, UP, DOWN], repeat=2)))
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_what_is_not_finite_passes_only_where_the_reference_is_the_same(
     reference: float, actual: float, dtype: str
@@ -196,7 +194,10 @@ def test_rounding_to_a_type_is_half_a_unit_at_most() -> None:
     for dtype in (np.float16, np.float32):
         with np.errstate(over="ignore"):
             rounded = reference.astype(dtype)
-        metrics = measure(np.where(np.isfinite(rounded), reference, np.inf), np.abs(rounded) * np.sign(reference).astype(dtype))
+        metrics = measure(
+            np.where(np.isfinite(rounded), reference, np.inf),
+            np.abs(rounded) * np.sign(reference).astype(dtype),
+        )
         assert metrics.max_ulp is not None
         assert 0.45 < metrics.max_ulp <= 0.5
 

@@ -24,9 +24,7 @@ DECLARATIONS = {
     "x=scalar": InputSpec(name="x", shape=()),
     "scalar:int64": InputSpec(name="", shape=(), dtype="int64"),
     "image=?x3x8x8": InputSpec(name="image", shape=(2, 3, 8, 8), dynamic=(0,)),
-    "tokens=?4x?16:int64": InputSpec(
-        name="tokens", shape=(4, 16), dynamic=(0, 1), dtype="int64"
-    ),
+    "tokens=?4x?16:int64": InputSpec(name="tokens", shape=(4, 16), dynamic=(0, 1), dtype="int64"),
     "x=4x4:float16": InputSpec(name="x", shape=(4, 4), dtype="float16"),
     "mask=1x8:bool": InputSpec(name="mask", shape=(1, 8), dtype="bool"),
     "x=3:float32:0..1": InputSpec(name="x", shape=(3,), low=0.0, high=1.0),
@@ -299,9 +297,11 @@ def zipped(**members: bytes) -> bytes:
 def with_damage(content: bytes) -> bytes:
     """Flip bytes in the middle, where the compressed values are."""
     middle = len(content) // 2
-    return content[:middle] + bytes(each ^ 0xFF for each in content[middle:][:20]) + content[
-        middle + 20 :
-    ]
+    return (
+        content[:middle]
+        + bytes(each ^ 0xFF for each in content[middle:][:20])
+        + content[middle + 20 :]
+    )
 
 
 DAMAGED = {

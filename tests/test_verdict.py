@@ -120,7 +120,6 @@ def test_a_layer_whose_reference_is_zero_has_no_ratio_that_is_no_number() -> Non
         ([PASS, WARN, PASS], WARN),
         ([WARN, FAIL], FAIL),
         ([PASS, NOT_RUN], NOT_RUN),
-        ([FAIL, NOT_RUN], NOT_RUN),
     ],
 )
 def test_the_worst_verdict_stands_and_what_did_not_run_is_never_a_pass(

@@ -63,22 +63,23 @@ def measure(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics:
     """
     if reference.shape != actual.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {actual.shape}")
-    wide_reference = reference.astype(np.float64).ravel()
-    wide_actual = actual.astype(np.float64).ravel()
+    parts = "c" in (reference.dtype.kind, actual.dtype.kind)
+    wide_reference, wide_actual = _wide(reference, parts), _wide(actual, parts)
     finite_reference, finite_actual = np.isfinite(wide_reference), np.isfinite(wide_actual)
     both = finite_reference & finite_actual
     r, t = wide_reference[both], wide_actual[both]
-    error = t - r
+    with np.errstate(over="ignore"):  # an infinite error is one
+        error = t - r
     signal, noise = _rms(r), _rms(error)
     return Metrics(
         sqnr_db=_decibels(signal, noise),
         max_abs=float(np.abs(error).max(initial=0.0)),
-        mean_abs=float(np.abs(error).mean()) if error.size else 0.0,
+        mean_abs=_mean_abs(error),
         rmse=noise,
         relative_rms=_ratio(noise, signal),
         cosine=_cosine(r, t),
         max_ulp=_max_ulp(r, error, actual.dtype),
-        elements=int(wide_reference.size),
+        elements=int(reference.size),
         nonfinite_reference=int((~finite_reference).sum()),
         nonfinite_actual=int((~finite_actual).sum()),
         same_nonfinite=bool(
@@ -104,13 +105,29 @@ def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(((outputs.argmax(-1) == labels) & ~np.isnan(outputs).any(-1)).mean())
 
 
+def _wide(array: NDArray[Any], parts: bool) -> NDArray[np.float64]:
+    """The values in one row; of complex numbers, the real and the imaginary parts side by side."""
+    if parts:
+        return array.astype(np.complex128).reshape(-1).view(np.float64)
+    return array.astype(np.float64).ravel()
+
+
+def _unit(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """The largest magnitude, and the values over it: their squares neither over- nor underflow."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not largest or math.isinf(largest):
+        return largest, np.zeros(0)
+    return largest, values / largest
+
+
 def _rms(values: NDArray[np.float64]) -> float:
-    if not values.size:
-        return 0.0
-    largest = float(np.abs(values).max())
-    if not largest:
-        return 0.0
-    return largest * float(np.sqrt(np.mean((values / largest) ** 2)))  # no overflow on the way
+    largest, unit = _unit(values)
+    return largest * float(np.sqrt(np.mean(unit**2))) if unit.size else largest
+
+
+def _mean_abs(values: NDArray[np.float64]) -> float:
+    largest, unit = _unit(values)
+    return largest * float(np.abs(unit).mean()) if unit.size else largest
 
 
 def _ratio(noise: float, signal: float) -> float:
@@ -122,14 +139,14 @@ def _ratio(noise: float, signal: float) -> float:
 def _decibels(signal: float, noise: float) -> float:
     if not noise:
         return math.inf
-    return 20 * math.log10(signal / noise) if signal else -math.inf
+    return 20 * (math.log10(signal) - math.log10(noise)) if signal else -math.inf
 
 
 def _cosine(r: NDArray[np.float64], t: NDArray[np.float64]) -> float:
-    lengths = float(np.linalg.norm(r)) * float(np.linalg.norm(t))
-    if not lengths:
-        return 1.0 if not r.any() and not t.any() else 0.0
-    return float(np.dot(r, t)) / lengths
+    (_, r), (_, t) = _unit(r), _unit(t)
+    if not r.size or not t.size:
+        return 1.0 if r.size == t.size else 0.0
+    return float(np.dot(r, t)) / (float(np.linalg.norm(r)) * float(np.linalg.norm(t)))
 
 
 def _max_ulp(
@@ -140,4 +157,5 @@ def _max_ulp(
     limits = np.finfo(dtype)
     inside = np.clip(r, limits.min, limits.max).astype(dtype)
     spacing = np.spacing(np.abs(inside)).astype(np.float64)
-    return float((np.abs(error) / spacing)[np.isfinite(spacing)].max(initial=0.0))
+    with np.errstate(over="ignore"):
+        return float((np.abs(error) / spacing)[np.isfinite(spacing)].max(initial=0.0))

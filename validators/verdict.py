@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -87,6 +88,8 @@ def judge_layer(
     if floor is not None:
         least = UNIT_ROUNDOFF_FLOAT32 / 3**0.5
         ratio = metrics.relative_rms / max(floor, least)
+        if math.isnan(ratio):  # both err on a reference of zeros
+            return Verdict.WARN if metrics.same_nonfinite else Verdict.FAIL, None
     if not metrics.same_nonfinite:
         return Verdict.FAIL, ratio
     if metrics.sqnr_db >= limits.warn_db or (ratio is not None and ratio <= limits.warn_ratio):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..artifact import Artifact
-from ..availability import Availability, version_of
+from ..availability import Availability, packages_installed, version_of
 from ..hop import HOPS, Hop, reference_of
 from ..outcome import Outcome, Stage, Symptom
 from ..sources import Source
@@ -142,11 +142,11 @@ class _Examination:
         ]
 
     def _framework(self, name: str) -> Diagnosis:
-        version = version_of(name)
-        row = Diagnosis(kind="framework", name=name, version=version or "")
-        if version is None:
-            mend = f"pip install '{name}' -c constraints.txt"
-            return replace(row, symptom=Symptom.UNAVAILABLE, reason="not installed", mend=mend)
+        version = version_of(name) or ""
+        row = Diagnosis(kind="framework", name=name, version=version)
+        installed = packages_installed([name])
+        if not installed.available:
+            return _unavailable(row, installed)
         self.say(f"framework {name}")
         function = reference_of(import_framework)
         started = time.perf_counter()

@@ -68,9 +68,10 @@ def _remarks(diagnoses: Sequence[Diagnosis]) -> Iterator[str]:
 def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.works:
         return "[green]works[/green]"
-    if not diagnosis.broken:
-        return f"[dim]{diagnosis.symptom}[/dim]"
-    return f"[bold red]{diagnosis.symptom} at {diagnosis.stage}[/bold red]"
+    if diagnosis.broken:
+        return f"[bold red]{diagnosis.symptom} at {diagnosis.stage}[/bold red]"
+    absent = diagnosis.symptom == "unavailable"
+    return f"[dim]{'not installed' if absent else diagnosis.symptom}[/dim]"
 
 
 def _summary(diagnoses: Sequence[Diagnosis]) -> str:

@@ -20,14 +20,11 @@ from ..worker import IN_PROCESS, WORKER
 
 _TITLE_CHARACTERS = 22
 _NAME_WIDTH, _SMALL_WIDTH = 8.3, 6.2  # mean advance of a character in a wide font, in pixels
-_LINE = 15
-_PADDING = 10
-_HOP_HEIGHT = 40
-_LANE_HEIGHT = 8
+_LINE, _PADDING = 15, 10
+_HOP_HEIGHT, _LANE_HEIGHT = 40, 8
 _GAP_X, _GAP_Y = 44, 18
 _MARGIN, _LEAST_WIDTH = 24, 480
-_ARROW = 7
-_SWEEPS = 8
+_ARROW, _SWEEPS = 7, 8
 _LEGEND = (
     "solid: can run here; dashed: cannot, for the reason that its tooltip tells",
     "loss: how much a hop may lose, 0 for nothing; s: typical seconds for a small model",
@@ -209,7 +206,7 @@ def _lay_out(edges: Sequence[Edge]) -> _Layout:
     every = [*boxes.values(), *(box for chain in chains.values() for box in chain[1:-1])]
     columns = [
         [box for box in every if box.column == column]
-        for column in range(1 + max((box.column for box in every), default=0))
+        for column in range(1 + max((box.column for box in every), default=-1))
     ]
     _order(columns)
     width = _set_columns(columns)

@@ -92,8 +92,8 @@ def install(name: str, say: Callable[[str], None] = lambda text: None) -> Toolch
         say: Called with lines of progress.
 
     Raises:
-        UnavailableError: There are no requirements for this Python, or pip failed; its last lines
-            are in the message.
+        UnavailableError: There are no requirements for this Python, the cache folder cannot be
+            written, or pip failed; its last lines are in the message.
     """
     toolchain = toolchain_named(name)
     if toolchain.installed:
@@ -101,8 +101,14 @@ def install(name: str, say: Callable[[str], None] = lambda text: None) -> Toolch
     if toolchain.requirements is None:
         raise UnavailableError(probe(name).reason)
     root = toolchain.folder.parent
-    root.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+    except OSError as error:
+        raise UnavailableError(
+            f"the toolchain {name} could not be made in {root}: {error.strerror}",
+            hint="another cache folder is set with DRIFTBRIDGE_CACHE",
+        ) from error
     try:
         say(f"toolchain {name}: making an environment in {toolchain.folder}")
         _run([sys.executable, "-m", "venv", str(aside)], name, say)

@@ -6,7 +6,8 @@ a toolchain must see its own pinned libraries only. Whatever it imports for a to
 the standard library and numpy, and nothing else of ours.
 
 Lines in:  ``{"path": [...]}`` once, then ``{"function": "module:name", "arguments": {...}}``.
-Lines out: ``{"stage": ...}``, ``{"progress": ...}``, then ``{"result": ...}`` or ``{"error": ...}``.
+Lines out: ``{"stage": ...}``, ``{"progress": ...}``, then ``{"result": ...}`` or
+``{"error": ...}``.
 """
 
 from __future__ import annotations

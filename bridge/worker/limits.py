@@ -27,8 +27,12 @@ class Limits:
     memory: int | None = None
 
 
-class TimeLimitError(Exception):
-    """The work took longer than its limit."""
+class TimeLimitError(BaseException):
+    """The work took longer than its limit.
+
+    Like ``KeyboardInterrupt`` it is no ``Exception``: tracers and exporters catch those broadly,
+    and would take the interruption for a failure of the model.
+    """
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from ..errors import BridgeError
 from ..outcome import Stage
 from ..toolchain import environment_of, python_of
 from .failure import WorkFailure, describe, failure
-from .limits import Limits, time_limit
+from .limits import Limits, TimeLimitError, time_limit
 from .process import WorkerProcess
 
 IN_PROCESS = "in process"
@@ -78,7 +79,10 @@ class WorkPool:
         """
         if job.place == IN_PROCESS:
             return self._call_here(job)
-        worker = self.worker(job.place)
+        try:
+            worker = self.worker(job.place)
+        except BridgeError as error:  # its toolchain cannot be made
+            raise failure(describe(error), job.first_stage) from error
         try:
             return worker.call(
                 job.function,
@@ -92,7 +96,9 @@ class WorkPool:
                 self._workers.pop(job.place).close()
 
     def worker(self, place: str) -> WorkerProcess:
-        """Return the worker of ``place``, starting it if there is none."""
+        """Return the worker of ``place``, starting it if there is none that lives."""
+        if place in self._workers and not self._workers[place].alive:
+            self._workers.pop(place).close()
         if place not in self._workers:
             if place.partition(":")[0] == WORKER:
                 self._workers[place] = WorkerProcess(path=sys.path)
@@ -110,15 +116,15 @@ class WorkPool:
             stage = entered
 
         module, _, name = job.function.partition(":")
-        function: Any = importlib.import_module(module)
-        for part in name.split("."):
-            function = getattr(function, part)
         try:
+            function: Any = importlib.import_module(module)
+            for part in name.split("."):
+                function = getattr(function, part)
             with time_limit(self.limits.seconds):
                 return function({**job.arguments, "live": job.live}, enter, self.progress)
         except WorkFailure:
             raise
-        except Exception as error:
+        except (Exception, TimeLimitError) as error:
             raise failure(
                 {**describe(error), "traceback": traceback.format_exc()}, stage
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -42,6 +43,7 @@ class WorkerProcess:
     ) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as we do
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._ended = False
         self._process = subprocess.Popen(
             [python, "-P", str(_CHILD)],
             stdin=subprocess.PIPE,
@@ -80,14 +82,25 @@ class WorkerProcess:
             WorkFailure: It raised, crashed, hung or outgrew its memory; the worker is dead after
                 all of these but the first.
         """
-        stage = first_stage
-        end = time.monotonic() + limits.seconds
         self._send({"function": function, "arguments": arguments})
+        try:
+            return self._follow(limits, first_stage, progress)
+        except WorkFailure:
+            raise
+        except BaseException:
+            self._end()  # the answer of an abandoned job would be taken for that of the next
+            raise
+
+    def _follow(
+        self, limits: Limits, stage: Stage, progress: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Take messages until the result."""
+        end = time.monotonic() + limits.seconds
         while True:
+            self._enforce(limits, end, stage)
             try:
                 message = self._messages.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                self._enforce(limits, end, stage)
                 continue
             if message is None:
                 raise self._death(stage)
@@ -102,16 +115,21 @@ class WorkerProcess:
                 return result
 
     def close(self) -> None:
-        """End the process at once."""
+        """End the process at once, and whatever it started."""
         self._end()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream:
-                # a broken pipe on closing is the death that was asked for
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        if self._process.stdin:
+            # a broken pipe on closing is the death that was asked for
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._log.close()
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if hasattr(os, "killpg"):  # its children too: a fork of it holds its streams open
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 
@@ -124,12 +142,15 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):  # closed under us by close()
-            for line in self._process.stdout:
+        # a process that dies while it writes leaves half a line
+        with self._process.stdout as answers, contextlib.suppress(ValueError):
+            for line in answers:
                 self._messages.put(json.loads(line))
         self._messages.put(None)
 
     def _enforce(self, limits: Limits, end: float, stage: Stage) -> None:
+        if not self.alive:
+            self._end()  # what it said before is still to come, and then the end of its messages
         if time.monotonic() > end:
             self._end()
             raise WorkFailure(
@@ -156,6 +177,9 @@ class WorkerProcess:
             return 0
 
     def _death(self, stage: Stage) -> WorkFailure:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may have closed its stream only
+            self._process.wait(_POLL_SECONDS)
+        self._end()
         code = self._process.wait()
         self._log.seek(0)
         tail = self._log.read()[-_LOG_TAIL:].decode(errors="replace").strip()

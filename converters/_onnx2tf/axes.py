@@ -35,6 +35,7 @@ class Kind(StrEnum):
     TRANSPOSE = "axes reordered"
     RESHAPE = "the same elements in the same order"
     REDUCE = "some axes gone"
+    GATHER = "one axis replaced by those of the indices"
     MATMUL = "the last two axes multiplied"
     DENSE = "the last axis replaced by a new one, the others perhaps reshaped"
     OTHER = "nothing is known"
@@ -48,7 +49,7 @@ class Node:
         kind: What it does with axes.
         inputs: Its tensor operands, the one that ``kind`` speaks of first.
         outputs: Its results.
-        axes: The permutation, or the axes that are new, reduced or concatenated.
+        axes: The permutation, or the axes that are new, reduced, gathered or concatenated.
         keep: Whether a reduction keeps its axes with size 1.
         swapped: Whether each operand of a matrix product has its last two axes swapped.
     """
@@ -240,6 +241,15 @@ def _reduce(node: Node, known: Known, shapes: Shapes, shape: Shape) -> Found:
     return [_resized(axis, size) for axis, size in zip(left, shape, strict=True)]
 
 
+def _gather(node: Node, known: Known, shapes: Shapes, shape: Shape) -> Found:
+    data, index = node.inputs[:2]
+    rank = len(shapes[data])
+    axis = node.axes[0] % rank
+    whole: list[Axis | None] = list(known.get(data, [None] * rank))
+    whole[axis : axis + 1] = known.get(index, [None] * len(shapes[index]))
+    return whole
+
+
 def _matmul(node: Node, known: Known, shapes: Shapes, shape: Shape) -> Found:
     sides: list[list[Axis | None]] = []
     for tensor, swapped in zip(node.inputs[:2], node.swapped, strict=True):
@@ -280,6 +290,7 @@ _RULES: dict[Kind, Callable[[Node, Known, Shapes, Shape], Found]] = {
     Kind.TRANSPOSE: _transpose,
     Kind.RESHAPE: _reshape,
     Kind.REDUCE: _reduce,
+    Kind.GATHER: _gather,
     Kind.MATMUL: _matmul,
     Kind.DENSE: _dense,
     Kind.OTHER: _other,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import ConversionError
 from .axes import Graph, Kind, Node, Shape
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _ONNX = _kinds(
         Kind.CONCAT: "Concat",
         Kind.TRANSPOSE: "Transpose",
         Kind.RESHAPE: "Dropout Flatten Identity Reshape Squeeze Unsqueeze",
-        Kind.REDUCE: "ArgMax ArgMin Gather ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
+        Kind.GATHER: "Gather",
+        Kind.REDUCE: "ArgMax ArgMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
         "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare",
         Kind.MATMUL: "MatMul",
         Kind.DENSE: "Gemm",
@@ -46,14 +48,16 @@ _TENSORFLOW = _kinds(
         "Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Maximum Minimum Mul Neg NotEqual "
         "Pow RealDiv Reciprocal Relu Relu6 Round Rsqrt Select SelectV2 Selu Sigmoid Sign Sin "
         "Softplus Softsign Sqrt Square SquaredDifference Sub Tan Tanh",
-        Kind.ALONG: "AvgPool AvgPool3D Cumsum DepthwiseConv2dNative FusedBatchNormV3 LRN "
-        "LogSoftmax MaxPool MaxPool3D MirrorPad Pad PadV2 ResizeBilinear ResizeBicubic "
-        "ResizeNearestNeighbor ReverseV2 Slice Softmax Split SplitV StridedSlice Tile TopKV2",
+        Kind.ALONG: "AvgPool AvgPool3D BatchToSpaceND Cumsum DepthwiseConv2dNative "
+        "FusedBatchNormV3 LRN LogSoftmax MaxPool MaxPool3D MirrorPad Pad PadV2 ResizeBicubic "
+        "ResizeBilinear ResizeNearestNeighbor ReverseV2 Slice Softmax SpaceToBatchND Split SplitV "
+        "StridedSlice Tile TopKV2",
         Kind.CHANNEL: "Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2",
         Kind.CONCAT: "ConcatV2",
         Kind.TRANSPOSE: "Transpose",
         Kind.RESHAPE: "ExpandDims Identity Reshape Squeeze StopGradient",
-        Kind.REDUCE: "All Any ArgMax ArgMin GatherV2 Max Mean Min Prod Sum",
+        Kind.GATHER: "GatherV2",
+        Kind.REDUCE: "All Any ArgMax ArgMin Max Mean Min Prod Sum",
         Kind.MATMUL: "BatchMatMul BatchMatMulV2 BatchMatMulV3 MatMul",
     }
 )
@@ -64,15 +68,16 @@ _TFLITE = _kinds(
         "LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC MAXIMUM MINIMUM MUL NEG NOT_EQUAL POW PRELU "
         "RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 ROUND RSQRT SELECT SELECT_V2 SIGN SIN SQRT SQUARE "
         "SQUARED_DIFFERENCE SUB TANH",
-        Kind.ALONG: "AVERAGE_POOL_2D CUMSUM DEPTHWISE_CONV_2D L2_NORMALIZATION "
+        Kind.ALONG: "AVERAGE_POOL_2D BATCH_TO_SPACE_ND CUMSUM DEPTHWISE_CONV_2D L2_NORMALIZATION "
         "LOCAL_RESPONSE_NORMALIZATION LOG_SOFTMAX MAX_POOL_2D MIRROR_PAD PAD PADV2 "
-        "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 SLICE SOFTMAX SPLIT SPLIT_V "
-        "STRIDED_SLICE TILE TOPK_V2",
+        "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 SLICE SOFTMAX SPACE_TO_BATCH_ND SPLIT "
+        "SPLIT_V STRIDED_SLICE TILE TOPK_V2",
         Kind.CHANNEL: "CONV_2D CONV_3D CONV_3D_TRANSPOSE TRANSPOSE_CONV",
         Kind.CONCAT: "CONCATENATION",
         Kind.TRANSPOSE: "TRANSPOSE",
         Kind.RESHAPE: "EXPAND_DIMS RESHAPE SQUEEZE",
-        Kind.REDUCE: "ARG_MAX ARG_MIN GATHER MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN "
+        Kind.GATHER: "GATHER",
+        Kind.REDUCE: "ARG_MAX ARG_MIN MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN "
         "REDUCE_PROD SUM",
         Kind.MATMUL: "BATCH_MATMUL",
         Kind.DENSE: "FULLY_CONNECTED",
@@ -132,9 +137,7 @@ def _onnx_node(each: onnx.NodeProto, constant: Constant, shapes: Mapping[str, Sh
     elif kind is Kind.TRANSPOSE:
         rank = len(shapes[inputs[0]])
         axes = attributes.get("perm") or tuple(reversed(range(rank)))
-    elif each.op_type == "Gather":
-        kind, axes, keep = _gather(attributes.get("axis", 0), len(shapes[inputs[1]]))
-    elif each.op_type in ("ArgMax", "ArgMin"):
+    elif kind is Kind.GATHER or each.op_type in ("ArgMax", "ArgMin"):
         axes = (attributes.get("axis", 0),)
     elif kind is Kind.REDUCE:
         axes = attributes.get("axes") or constant(1)
@@ -187,9 +190,8 @@ def _tensorflow_node(each: Any, constant: Constant, shapes: Mapping[str, Shape])
         axes, inputs = constant(len(inputs) - 1), inputs[:-1]
     elif kind is Kind.TRANSPOSE:
         axes = constant(1)
-    elif each.type == "GatherV2":
-        axis = constant(2)
-        kind, axes, keep = _gather(axis[0], len(shapes[inputs[1]])) if axis else (kind, None, keep)
+    elif kind is Kind.GATHER:
+        axes = None if each.get_attr("batch_dims") else constant(2)
     elif kind is Kind.REDUCE:
         axes = constant(1)
         keep = each.type not in ("ArgMax", "ArgMin") and bool(each.get_attr("keep_dims"))
@@ -242,10 +244,9 @@ def tflite_graph(model: Any) -> Graph:
             return _integers(np.asarray(data, dtype=np.uint8).view(np.int32))
 
         op = operator_name(model, each)
-        ranks = [0 if i < 0 else len(_shape(subgraph.tensors[i])) for i in each.inputs]
         inputs = [names[index] for index in each.inputs if index >= 0]
         outputs = tuple(names[index] for index in each.outputs)
-        nodes.append(_tflite_node(op, each.builtinOptions, inputs, outputs, ranks, constant))
+        nodes.append(_tflite_node(op, each.builtinOptions, inputs, outputs, constant))
     shapes = {name: _shape(tensor) for name, tensor in zip(names, subgraph.tensors, strict=True)}
     return Graph(nodes=tuple(nodes), shapes=shapes)
 
@@ -255,7 +256,6 @@ def _tflite_node(
     options: Any,
     operands: Sequence[str],
     outputs: tuple[str, ...],
-    ranks: Sequence[int],
     constant: Constant,
 ) -> Node:
     kind = _TFLITE.get(op, Kind.OTHER)
@@ -269,9 +269,8 @@ def _tflite_node(
         axes = (options.axis,)
     elif kind is Kind.TRANSPOSE:
         axes = constant(1)
-    elif op == "GATHER":
-        kind, axes, keep = _gather(options.axis, ranks[1])
-        kind = Kind.OTHER if options.batchDims else kind
+    elif kind is Kind.GATHER:
+        axes = None if options.batchDims else (options.axis,)
     elif kind is Kind.REDUCE:
         axes = constant(1)
         keep = op not in ("ARG_MAX", "ARG_MIN") and bool(options.keepDims)
@@ -286,9 +285,45 @@ def _tflite_node(
     )
 
 
+def value_made_with(graph: Graph, tensors: Mapping[str, str], start: Iterable[str]) -> str:
+    """Return the first ONNX value that depends on some tensors of a graph, or is one of them.
+
+    Args:
+        graph: The graph.
+        tensors: ONNX value → tensor of the graph.
+        start: The tensors.
+
+    Returns:
+        The value; empty if there is none.
+    """
+    values = {tensor: value for value, tensor in tensors.items()}
+    reached = set(start)
+    for tensor in reached & values.keys():
+        return values[tensor]
+    for node in graph.nodes:
+        if reached.intersection(node.inputs):
+            for tensor in node.outputs:
+                if tensor in values:
+                    return values[tensor]
+            reached.update(node.outputs)
+    return ""
+
+
 def tensor_names(model: Any) -> list[str]:
     """Return the names of a TFLite model's tensors in its main subgraph."""
     return [(tensor.name or b"").decode() for tensor in model.subgraphs[0].tensors]
+
+
+def signature_tensors(model: Any) -> dict[str, str]:
+    """Return the names in a TFLite model's signature → its tensors."""
+    names = tensor_names(model)
+    if not model.signatureDefs:
+        raise ConversionError("TensorFlow's converter made a TFLite file without a signature")
+    definition = model.signatureDefs[0]
+    return {
+        each.name.decode(): names[each.tensorIndex]
+        for each in (*definition.inputs, *definition.outputs)
+    }
 
 
 def operator_name(model: Any, operator: Any) -> str:
@@ -301,13 +336,6 @@ def operator_name(model: Any, operator: Any) -> str:
         return f"CUSTOM:{(code.customCode or b'?').decode()}"
     names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
     return str(names.get(number, number))
-
-
-def _gather(axis: int, index_rank: int) -> tuple[Kind, tuple[int, ...], bool]:
-    """Return kind, axes and ``keep`` of a gather: a single index drops the axis."""
-    if index_rank > 1:
-        return Kind.OTHER, (), True
-    return (Kind.REDUCE, (axis,), False) if index_rank == 0 else (Kind.CHANNEL, (axis,), True)
 
 
 def _subject_first(op: str, inputs: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,13 @@ from typing import Any
 
 from ...layers import Absence, LayerMap, Place
 from .axes import Kind, normal, permuted
-from .graphs import onnx_kind, tensor_names, tflite_graph
+from .graphs import (
+    onnx_kind,
+    signature_tensors,
+    tensor_names,
+    tflite_graph,
+    value_made_with,
+)
 from .trace import Conversion, layouts_in
 
 _REARRANGING = (Kind.RESHAPE, Kind.TRANSPOSE)
@@ -83,7 +89,7 @@ def in_tflite(conversion: Conversion, model: Any) -> Found:
         conversion: What the model was made from.
         model: The model (a ``ModelT`` of the schema's object interface).
     """
-    signature = _signature(model)
+    signature = signature_tensors(model)
     claims, fused = _claims(conversion, model)
     same = _same(conversion)
     roots = {value: same.get(tensor, tensor) for value, tensor in conversion.tensors.items()}
@@ -102,7 +108,8 @@ def in_tflite(conversion: Conversion, model: Any) -> Found:
         elif why:
             lost[value] = why
         elif roots[value] in fused:
-            lost[value] = (Absence.FUSED, _owner(conversion, fused[roots[value]]), "")
+            into = value_made_with(conversion.graph, conversion.tensors, [fused[roots[value]]])
+            lost[value] = (Absence.FUSED, into, "")
         else:
             lost[value] = _vanished(conversion, value, held)
     return Found(
@@ -155,6 +162,12 @@ def _vanished(
     producers = conversion.source.producers
     if onnx_kind(producers[value].op_type) in _REARRANGING:
         return Absence.ELIMINATED, "", "it only rearranges its input"
+    rearranged = {value}
+    for node in conversion.source.model.graph.node:
+        if rearranged.intersection(node.input) and onnx_kind(node.op_type) in _REARRANGING:
+            if node.output[0] in held:
+                return Absence.FUSED, node.output[0], "kept in another arrangement only"
+            rearranged.add(node.output[0])
     into = value
     while reader := _reader(conversion, into):
         into = reader
@@ -168,21 +181,6 @@ def _reader(conversion: Conversion, value: str) -> str:
     readers = [node for node in conversion.source.model.graph.node if value in node.input]
     alone = len(readers) == 1 and value not in conversion.source.outputs
     return str(readers[0].output[0]) if alone else ""
-
-
-def _owner(conversion: Conversion, tensor: str) -> str:
-    """Return the value that a tensor of TensorFlow's graph is, or belongs to the making of."""
-    values = {each: value for value, each in conversion.tensors.items()}
-    reached = {tensor}
-    if tensor in values:
-        return values[tensor]
-    for node in conversion.graph.nodes:
-        if reached.intersection(node.inputs):
-            owned = [values[each] for each in node.outputs if each in values]
-            if owned:
-                return owned[0]
-            reached.update(node.outputs)
-    return ""
 
 
 def _claims(conversion: Conversion, model: Any) -> tuple[dict[str, str], dict[str, str]]:
@@ -245,7 +243,7 @@ def _layouts(
     conversion: Conversion, model: Any, held: Mapping[str, str]
 ) -> dict[str, tuple[int, ...]]:
     """Return the permutation of every held value's tensor, where it can be known."""
-    signature = _signature(model)
+    signature = signature_tensors(model)
     seeds = {
         signature[conversion.arguments[name]]: permuted(conversion.axes[name], layout)
         for name, layout in conversion.input_layouts.items()
@@ -256,13 +254,3 @@ def _layouts(
         layouts[name] = layout or tuple(range(rank[name]))
     found = layouts_in(tflite_graph(model), held, seeds, conversion.axes, conversion.source)
     return {**found, **layouts}
-
-
-def _signature(model: Any) -> dict[str, str]:
-    """Return the names in a TFLite model's signature → its tensors."""
-    names = tensor_names(model)
-    definition = model.signatureDefs[0]
-    return {
-        each.name.decode(): names[each.tensorIndex]
-        for each in (*definition.inputs, *definition.outputs)
-    }

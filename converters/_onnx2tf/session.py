@@ -149,6 +149,9 @@ def _result(source: Source, model: Any, seen: Mapping[str, Any], io_layout: str)
             tensors[value] = tensor
         elif tensor is not None:
             constants.add(value)
+    for value in source.outputs:
+        if value not in tensors:
+            raise ConversionError(f"onnx2tf made no tensor for output {value!r} (a constant?)")
     layouts = {
         name: channels_last(len(source.shapes[name]))
         if io_layout == "nhwc" and name in source.spatial

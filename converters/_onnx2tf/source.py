@@ -76,6 +76,7 @@ def prepare(path: Path, examples: Path | None) -> Source:
     _store_constants(model)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{index}"  # its peepholes speak of nodes by name
+    _store_initial_states(model)
     fused = fuse_gelu(model)
     feed = _feed(model, examples)
     reference, unchecked = _reference(model, feed)
@@ -105,6 +106,27 @@ def _store_constants(model: onnx.ModelProto) -> None:
             tensors[0].name = node.output[0]
             model.graph.initializer.append(tensors[0])
             model.graph.node.remove(node)
+
+
+def _store_initial_states(model: onnx.ModelProto) -> None:
+    """Give LSTMs the zeros that they start from by default: onnx2tf fails without any."""
+    from onnx import helper, numpy_helper
+
+    shapes = _shapes(model)
+    for node in [each for each in model.graph.node if each.op_type == "LSTM"]:
+        given = [*node.input, *[""] * 8][:8]
+        if given[5] or given[6] or not {given[0], given[2]} <= shapes.keys():
+            continue
+        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        directions, _, hidden = shapes[given[2]]
+        batch = shapes[given[0]][0 if attributes.get("layout") else 1]
+        first = (batch, directions) if attributes.get("layout") else (directions, batch)
+        for index in (5, 6):
+            given[index] = f"{node.name}_state_{index}"
+            zeros = np.zeros((*first, hidden), np.float32)
+            model.graph.initializer.append(numpy_helper.from_array(zeros, given[index]))
+        del node.input[:]
+        node.input.extend(given if given[7] else given[:7])
 
 
 def _true_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConversionError, MismatchError
+from ...errors import ConversionError
 from ...outcome import Stage
 from .axes import (
     Axes,
@@ -22,12 +21,10 @@ from .axes import (
     permuted,
     track,
 )
+from .check import compare, does_not_run
 from .graphs import onnx_graph, tensorflow_graph
 from .session import KerasResult, keras
 from .source import Source
-
-# float32 rounding stays orders of magnitude below; a wrong layout is orders above
-_GROSS = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +82,6 @@ def trace(
     )
     arguments = _arguments(source.inputs)
     everything = _Tracer(made, arguments, made.tensors)
-    for name in source.outputs:
-        if name not in made.tensors:
-            raise ConversionError(f"onnx2tf made no tensor for output {name!r} (a constant?)")
     function, tensors = everything.trace(dict.fromkeys(source.outputs))
     graph = tensorflow_graph(function.graph)
     layouts = layouts_in(
@@ -98,7 +92,11 @@ def trace(
         source,
     )
     enter(Stage.COMPARE)
-    _compare(source, everything.values(source, made), layouts)
+    try:
+        computed = everything.values(source, made)
+    except Exception as error:
+        raise does_not_run(error, source, graph, tensors) from error
+    compare(source, computed, layouts)
     enter(Stage.LOWER)
     unknown = [name for name in source.outputs if name not in layouts]
     if unknown:
@@ -106,15 +104,15 @@ def trace(
             f"the layout of output {unknown[0]!r} cannot be known: its sizes "
             f"{list(source.shapes.get(unknown[0], ()))} fit more than one"
         )
-    found = {name: normal(layouts[name]) for name in source.outputs}
-    live = _live(function, tensors)
-    kept = _Tracer(made, arguments, {name: made.tensors[name] for name in live})
-    restored = {name: found[name] if io_layout == "source" else None for name in found}
-    function, tensors = kept.trace(restored)
+    live = {name: made.tensors[name] for name in _live(function, tensors)}
+    outputs = {name: normal(layouts[name]) for name in source.outputs}
+    plain: dict[str, tuple[int, ...] | None] = dict.fromkeys(outputs)
+    kept = io_layout == "source"
+    function, tensors = _Tracer(made, arguments, live).trace(outputs if kept else plain)
     return Conversion(
         source=source,
         function=function,
-        module=kept.module(),
+        module=_owner(function),
         graph=tensorflow_graph(function.graph),
         tensors={name: each for name, each in tensors.items() if name not in made.placeholders},
         axes=axes,
@@ -123,7 +121,7 @@ def trace(
         constants=made.constants,
         arguments=arguments,
         input_layouts=made.input_layouts,
-        output_layouts=dict.fromkeys(found) if io_layout == "source" else found,
+        output_layouts=plain if kept else outputs,
     )
 
 
@@ -227,18 +225,19 @@ class _Tracer:
             feed.append(array if layout is None else array.transpose(layout))
         return {name: tensor.numpy() for name, tensor in self._call(feed).items()}
 
-    def module(self) -> Any:
-        """Return an owner of the variables; the Keras model itself would be saved whole."""
-        import tensorflow as tf
-
-        owner = tf.Module()
-        owner.kept = list(self._model.variables)
-        return owner
-
     def _call(self, inputs: list[Any]) -> dict[str, Any]:
         found = self._model(inputs if len(inputs) > 1 else inputs[0])
         single = not isinstance(found, (list, tuple))
         return dict(zip(self._names, [found] if single else found, strict=True))
+
+
+def _owner(function: Any) -> Any:
+    """Return an owner of the function's variables; the Keras model itself would be saved whole."""
+    import tensorflow as tf
+
+    owner = tf.Module()
+    owner.kept = list(function.graph.variables)
+    return owner
 
 
 def _live(function: Any, tensors: Mapping[str, str]) -> list[str]:
@@ -251,37 +250,3 @@ def _live(function: Any, tensors: Mapping[str, str]) -> list[str]:
             reached.add(operation.name)
             waiting.extend(tensor.op for tensor in operation.inputs)
     return [value for value, tensor in tensors.items() if tensor.partition(":")[0] in reached]
-
-
-def _compare(
-    source: Source, computed: Mapping[str, NDArray[Any]], layouts: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Refuse a result that is not the model; how far it drifts is for validators to say."""
-    apart = {
-        value: _distance(source.reference[value], computed[value].transpose(inverse(layout)))
-        for value, layout in layouts.items()
-        if value in source.reference
-    }
-    wrong = [name for name in source.outputs if apart.get(name, 0.0) > _GROSS]
-    unknown = [name for name in source.outputs if name not in layouts]
-    first = next((name for name in source.producers if apart.get(name, 0.0) > _GROSS), None)
-    if not first or not (wrong or unknown):
-        return
-    output = f"output {wrong[0]!r} is {apart[wrong[0]]:.0%} off" if wrong else ""
-    output = output or f"output {unknown[0]!r} has no layout that could be known"
-    raise MismatchError(
-        f"onnx2tf's result computes something else than the ONNX model: {output} (RMS, against "
-        f"ONNX Runtime); it departs at value {first!r} ({source.producers[first].op_type})",
-        hint="onnx2tf confuses layouts where sizes are equal; another route may do better",
-    )
-
-
-def _distance(reference: NDArray[Any], actual: NDArray[Any]) -> float:
-    """Return RMS(actual - reference) / RMS(reference); 0 for what is not to be compared."""
-    if reference.dtype.kind != "f" or not reference.size or not np.isfinite(reference).all():
-        return 0.0
-    if not np.isfinite(actual).all():
-        return float("inf")
-    wide = reference.astype(np.float64)
-    scale = float(np.sqrt(np.mean(wide**2))) or 1.0
-    return float(np.sqrt(np.mean((actual.astype(np.float64) - wide) ** 2))) / scale
