@@ -63,7 +63,7 @@ def _layer_map(task: HopTask, simplified: Any) -> LayerMap:
 
 
 def _restore_metadata(model: Any, simplified: Any) -> None:
-    """onnxsim drops the nodes' metadata: give it back to the nodes that make the same values."""
+    """Onnxsim drops the nodes' metadata: give it back to the nodes that make the same values."""
     known = {node.output[0]: node for node in model.graph.node if node.output}
     for node in simplified.graph.node:
         if node.output and node.output[0] in known and not node.metadata_props:

@@ -84,7 +84,7 @@ def _dynamic_shapes(live: LiveModel) -> dict[str, Any] | None:
     def axes(leaf: Any) -> dict[int, Any] | None:
         if not isinstance(leaf, torch.Tensor):
             return None
-        return {axis: torch.export.Dim.DYNAMIC for axis in live.dynamic.get(next(names), ())}
+        return dict.fromkeys(live.dynamic.get(next(names), ()), torch.export.Dim.DYNAMIC)
 
     shapes: dict[str, Any] = pytree.tree_map(axes, arguments)
     return shapes

@@ -23,7 +23,7 @@ def convert(task: HopTask) -> HopResult:
     opaque = Place(absence=Absence.OPAQUE, detail="the lite interpreter shows no inner tensors")
     return HopResult(
         signature=task.source.signature,
-        layer_map=LayerMap(places={layer: opaque for layer in task.source.layer_map.places}),
+        layer_map=LayerMap(places=dict.fromkeys(task.source.layer_map.places, opaque)),
         producer_version=torch.__version__,
     )
 

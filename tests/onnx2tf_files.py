@@ -120,6 +120,37 @@ class Recurrent(nn.Module):
         return states, last
 
 
+class Grouped(nn.Module):
+    """Dilation, groups and depth-wise convolution with equal sizes, and several kinds of result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dilated = nn.Conv2d(8, 8, 3, padding=2, dilation=2)
+        self.slope = nn.PReLU(8)
+        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.norm = nn.InstanceNorm2d(8, affine=True)
+        self.deep = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        x = self.deep(self.norm(self.grouped(self.slope(self.dilated(image)))))
+        first, second = x.chunk(2, 1)
+        return first * second.sigmoid(), x.pow(2).sum((2, 3)).sqrt(), x.argmax(1), x.softmax(2)
+
+
+class Words(nn.Module):
+    """An embedding, an LSTM and a convolution over its steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(20, 8)
+        self.memory = nn.LSTM(8, 8, batch_first=True)
+        self.window = nn.Conv1d(8, 8, 3, padding=1)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        states, _ = self.memory(self.words(tokens))
+        return self.window(states.transpose(1, 2)).amax(2), states
+
+
 class Elementwise(nn.Module):
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -138,6 +169,12 @@ def made(build: Callable[[], nn.Module], *shapes: tuple[int, ...]) -> Model:
             return build().eval(), tuple(torch.randn(shape) for shape in shapes)
 
     return model
+
+
+def words() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """``Words`` with six of its twenty words."""
+    module, _ = made(Words)()
+    return module, (torch.tensor([[3, 19, 0, 7, 7, 12]]),)
 
 
 def trained(name: str) -> Model:
@@ -163,6 +200,8 @@ GOOD: dict[str, Model] = {
     "sequence": made(Sequence1d, (1, 8, 8)),
     "transformer": made(Block, (1, 5, 8)),
     "recurrent": made(Recurrent, (1, 5, 8)),
+    "grouped": made(Grouped, (1, 8, 8, 8)),
+    "words": words,
     "erf": made(lambda: Elementwise(lambda x: torch.erf(x) * x), (2, 6)),
     "digits_cnn": trained("digits_cnn"),
     "digits_vit": trained("digits_vit"),
@@ -222,7 +261,13 @@ class Bench:
     said: list[str] = field(default_factory=list)
     results: dict[tuple[str, str], tuple[Artifact, Artifact]] = field(default_factory=dict)
 
-    def run(self, convert: Callable[..., Any], source: Artifact, **options: str) -> Artifact:
+    def run(
+        self,
+        convert: Callable[..., Any],
+        source: Artifact,
+        examples: Path | None = None,
+        **options: str,
+    ) -> Artifact:
         """Convert in the toolchain, and return the artifact that it made."""
         hop = next(each for each in HOPS if each.convert is convert)
         scratch = new_folder(self.folder)
@@ -236,6 +281,7 @@ class Bench:
                     "source": source.to_json(),
                     "out": str(out),
                     "options": options,
+                    "examples": str(examples) if examples else None,
                 },
             )
         )
@@ -255,10 +301,14 @@ class Bench:
     def converted(self, name: str, io_layout: str = "source") -> tuple[Artifact, Artifact]:
         """The TFLite file and the SavedModel of a net."""
         if (name, io_layout) not in self.results:
-            source = described(exported(name)[0], new_folder(self.folder))
+            model, inputs, _ = exported(name)
+            folder = new_folder(self.folder)
+            source = described(model, folder)
+            examples = folder / "examples.npz"
+            np.savez(examples, *inputs)
             self.results[name, io_layout] = (
-                self.run(to_tflite, source, io_layout=io_layout),
-                self.run(to_saved_model, source, io_layout=io_layout),
+                self.run(to_tflite, source, examples, io_layout=io_layout),
+                self.run(to_saved_model, source, examples, io_layout=io_layout),
             )
         return self.results[name, io_layout]
 

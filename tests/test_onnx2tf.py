@@ -20,6 +20,8 @@ from onnx2tf_files import (
 )
 
 from bridge.artifact import Artifact
+from bridge.converters._onnx2tf.axes import new_axes, permutation_between
+from bridge.converters._onnx2tf.graphs import operator_name
 from bridge.converters.onnx2tf import to_saved_model, to_tflite
 from bridge.layers import Absence
 from bridge.outcome import Stage, Symptom
@@ -39,8 +41,6 @@ def operators(artifact: Artifact) -> list[str]:
     """The names of a TFLite file's operators."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from bridge.converters._onnx2tf.graphs import operator_name
-
     model = schema.ModelT.InitFromPackedBuf(artifact.path.read_bytes(), 0)
     return [operator_name(model, each) for each in model.subgraphs[0].operators]
 
@@ -51,6 +51,20 @@ def model_of(op: str, *, shape: list[int | str], domain: str = "") -> onnx.Model
     graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], domain=domain)], "g", [x], [y])
     domains = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
     return helper.make_model(graph, opset_imports=domains, ir_version=9)
+
+
+def test_a_layout_that_cannot_be_known_is_not_guessed() -> None:
+    shape = (1, 8, 8, 8)
+    image, other = new_axes("image", shape), new_axes("other", shape)
+    assert permutation_between(image, shape, other, shape) is None
+    moved = (image[0], image[2], image[3], image[1])
+    assert permutation_between(image, shape, moved, shape) == CHANNELS_LAST
+    # one axis without a name can only be the one that is left
+    assert permutation_between(image, shape, (*moved[:3], other[1]), shape) == CHANNELS_LAST
+    # and sizes that differ leave one choice
+    flat, last = (1, 8, 4, 4), (1, 4, 4, 8)
+    nameless = new_axes("nameless", last)
+    assert permutation_between(new_axes("image", flat), flat, nameless, last) == CHANNELS_LAST
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -175,25 +176,22 @@ def test_a_route_that_is_asked_for_is_unavailable_though_others_are_not() -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "hint"),
     [
-        (("mobile", "executorch"), "there is no route from mobile to executorch$"),
-        (("torch", "onnx", "toy-good"), "from torch to onnx through 'toy-good'"),
-        (("torch", "onnx", "no-such-hop"), "from torch to onnx through 'no-such-hop'"),
-        (("torch", "coreml"), "there is no format 'coreml'"),
-        (("pytorch", "onnx"), "there is no format 'pytorch'"),
+        (("mobile", "executorch"), "there is no route from mobile to executorch$", "routes shows"),
+        (("torch", "onnx", "no-hop"), "from torch to onnx through 'no-hop'$", "routes shows"),
+        (("mobile", "onnx", "torch-export"), "through 'torch-export'$", "routes shows"),
+        (("torch", "coreml"), "there is no format 'coreml'$", "formats: torch, "),
+        (("pytorch", "onnx"), "there is no format 'pytorch'$", "did you mean torch"),
     ],
 )
 def test_what_there_is_no_way_to_is_a_wrong_request(
-    arguments: tuple[str, ...], message: str
+    arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
         plan(*arguments)
-    assert message.rstrip("$") in raised.value.message
-    if "format" in message:
-        assert all(name in (raised.value.hint or "") for name in FORMATS)
-    else:
-        assert raised.value.hint == "driftbridge routes shows all that there are"
+    assert re.search(message, raised.value.message)
+    assert hint in (raised.value.hint or "")
 
 
 def test_two_hops_of_one_name_are_refused() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HOP = '''
+HOP = """
 import gzip
 from bridge.formats import TORCHSCRIPT, Format, register_format
 from bridge.hop import Hop, HopResult, HopTask, register_hop
@@ -28,9 +28,9 @@ def convert(task: HopTask) -> HopResult:
 register_hop(
     Hop(name="pack", title="gzip", source=TORCHSCRIPT, target=PACKED, convert=convert)
 )
-'''
+"""
 
-RUNTIME = '''
+RUNTIME = """
 import gzip
 import io
 import torch
@@ -59,7 +59,7 @@ class PackedSession(Session):
         with torch.no_grad():
             result = self.module(*(torch.from_numpy(array) for array in inputs.values()))
         return RunResult(outputs={self.signature.outputs[0].name: result.numpy()})
-'''
+"""
 
 ENTRY_POINTS = """
 [driftbridge.formats]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..artifact import Artifact, Signature, TensorSpec
 from ..samples import Samples
 from ..worker import WorkPool
-from .runtime import Runtime, RunResult, read_results, runtime_job, store_inputs
+from .runtime import RunResult, Runtime, read_results, runtime_job, store_inputs
 
 
 @dataclass(frozen=True, kw_only=True)

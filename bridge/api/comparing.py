@@ -91,5 +91,5 @@ def _reference(
     assert source.live is not None
     try:
         return live_reference(runner, source.live, first.signature, samples)
-    except Exception as error:  # noqa: BLE001 - a stage boundary: the user's own code runs here
+    except Exception as error:
         raise failure(describe(error), Stage.RUN) from error

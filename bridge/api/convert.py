@@ -146,9 +146,7 @@ def convert(
     formats = _formats([to] if isinstance(to, str) else to)
     options = options or ConvertOptions()
     options = replace(options, validate=options.validate and validate)
-    opened = open_source(
-        model, inputs, source_options or SourceOptions(), options.limits.seconds
-    )
+    opened = open_source(model, inputs, source_options or SourceOptions(), options.limits.seconds)
     with (
         ResultFolder.open(Path(out)) as folder,
         WorkPool(limits=options.limits, progress=say) as pool,

@@ -31,7 +31,6 @@ Say = Callable[[str], None]
 __all__ = ["Comparison", "validate"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What ``validate`` found.
@@ -133,9 +132,7 @@ def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Arti
     return artifacts
 
 
-def _folder_source(
-    manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]
-) -> Source:
+def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
     """What the folder was made from, as a file: the capture of a live module, or the user's own."""
     origin = manifest["source"]
     if origin["format"] == TORCH.name:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "not run": "dim"}
@@ -15,7 +15,15 @@ _ROWS = 12
 
 def summary(report: Mapping[str, Any]) -> Table:
     """Return one row per target and runtime: what it is, what it cost, how far it drifted."""
-    table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, caption=_caption(report), caption_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title=_title(report),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        caption=_caption(report),
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     table.add_column("target", overflow="fold")
     table.add_column("route", overflow="fold")
     table.add_column("runtime", overflow="fold")
@@ -85,7 +93,11 @@ def drift(report: Mapping[str, Any], rows: int = _ROWS) -> Table:
     for layer in shown:
         cells = [_layer_cell(layer["targets"].get(name)) for name in targets]
         table.add_row(
-            escape(layer["id"]), layer["op"], escape(layer["module"]), escape(layer["source"]), *cells
+            escape(layer["id"]),
+            layer["op"],
+            escape(layer["module"]),
+            escape(layer["source"]),
+            *cells,
         )
     return table
 

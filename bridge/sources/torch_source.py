@@ -202,7 +202,9 @@ def _run_user_code(what: str, run: Callable[[], Any]) -> Any:
             for frame in traceback.extract_tb(error.__traceback__)
             if not frame.filename.startswith(_OURS) and "importlib" not in frame.filename
         ]
-        own = [each for each in frames if "/torch/" not in each.filename.replace("\\", "/")] or frames
+        own = [
+            each for each in frames if "/torch/" not in each.filename.replace("\\", "/")
+        ] or frames
         where = f"{own[-1].filename}:{own[-1].lineno}" if own else None
         lines = [
             "Traceback (most recent call last):\n",
@@ -277,9 +279,7 @@ def _refuse_nan(module: torch.nn.Module) -> None:
     bad = [
         name
         for name, tensor in module.state_dict().items()
-        if isinstance(tensor, torch.Tensor)
-        and tensor.is_floating_point()
-        and tensor.isnan().any()
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.isnan().any()
     ]
     if bad:
         raise SourceError(

@@ -9,9 +9,10 @@ from ..errors import BridgeError, MismatchError, UnavailableError, UnsupportedEr
 from ..outcome import Stage, Symptom
 from .limits import TimeLimitError
 
-
 # native libraries say it in their own words, in an exception of no particular kind
-_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|failed to allocate", re.I)
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|bad_alloc|failed to allocate", re.I
+)
 
 
 class WorkFailure(BridgeError):

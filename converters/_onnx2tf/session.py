@@ -63,6 +63,9 @@ def keras() -> Any:
     """Return the Keras that onnx2tf uses, imported as it needs it."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # as the runtime of this toolchain sets them, which may come to the same process later
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     return importlib.import_module("tf_keras")
 
 
@@ -173,7 +176,7 @@ def _placeholders(source: Source, seen: Mapping[str, Any]) -> dict[str, str]:
     merged = {}
     for peephole in _PEEPHOLES:
         for first, others in seen[peephole].items():
-            group = [first, *others] if others else []
+            group = [first, *others] if others and first in outputs else []
             for name in group[:-1]:
                 merged[outputs[name]] = outputs[group[-1]]
     return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,8 +176,9 @@ def _arguments(inputs: Sequence[str]) -> dict[str, str]:
     """Return names for the signature: Python arguments, the inputs' own names where they can be."""
     names: dict[str, str] = {}
     for name in inputs:
-        plain = re.sub(r"\W", "_", name)
-        plain = plain if plain[:1].isalpha() else f"input_{plain}"
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        if not plain[:1].isalpha() or keyword.iskeyword(plain):
+            plain = f"input_{plain}"
         while plain in names.values():
             plain += "_"
         names[name] = plain
