@@ -33,7 +33,7 @@ def packages_installed(distributions: Sequence[str]) -> Availability:
     return Availability(
         available=False,
         reason=f"not installed: {', '.join(missing)}",
-        mend="pip install 'driftbridge[all]' -c constraints.txt",
+        mend="pip install 'driftbridge[all]'",
     )
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact, Signature
-from .availability import Availability, packages_installed
+from .availability import Availability
 from .errors import ConversionError
 from .formats import Format
 from .layers import LayerMap, Spine
 from .outcome import Stage
 from .registry import Registry
-from .toolchain import probe as probe_toolchain
-from .worker import IN_PROCESS, WORKER
+from .worker import WORKER, probe_place
 
 EnterStage = Callable[[Stage], None]
 Say = Callable[[str], None]
@@ -85,9 +84,8 @@ class Hop:
         cost: Typical seconds for a small model; the planner avoids this second.
         place: Where it runs: ``IN_PROCESS``, ``WORKER`` or the name of a toolchain.
         packages: Distributions of our own environment that it needs.
+        imports: Modules that take long to import, for its worker to import ahead of time.
         options: Names of the options that it takes.
-        version: Raised when the hop's own code changes what it makes, so that nothing made by the
-            older code is reused.
     """
 
     name: str
@@ -99,8 +97,8 @@ class Hop:
     cost: float = 1.0
     place: str = WORKER
     packages: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    version: int = 1
 
     @property
     def refines(self) -> bool:
@@ -109,9 +107,7 @@ class Hop:
 
     def probe(self) -> Availability:
         """Tell whether the hop can run here, without importing its framework."""
-        if self.place not in (IN_PROCESS, WORKER):
-            return probe_toolchain(self.place)
-        return packages_installed(self.packages)
+        return probe_place(self.place, self.packages)
 
 
 HOPS: Registry[Hop] = Registry("hop", packages=("bridge.converters",), group="driftbridge.hops")

@@ -273,7 +273,7 @@ def _draw(rng: np.random.Generator, example: NDArray[Any]) -> NDArray[Any]:
     if not example.size:
         return example.copy()
     if example.dtype.kind == "b":
-        return rng.random(example.shape) < example.mean()
+        return np.asarray(rng.random(example.shape) < example.mean())
     low, high = example.min(), example.max()
     if example.dtype.kind in "iu":
         return rng.integers(low, high, example.shape, dtype=example.dtype, endpoint=True)

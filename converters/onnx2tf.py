@@ -87,8 +87,8 @@ def _conversion(task: HopTask) -> Conversion:
         return _latest[key]
     _latest.clear()
     prepared = prepare(source.path, task.examples)
-    check_operators(prepared)
     task.enter(Stage.LOWER)
+    check_operators(prepared)
     task.say(f"onnx2tf: converting {len(prepared.model.graph.node)} operators")
     made = run_onnx2tf(prepared, io_layout, task.out.parent)
     _latest[key] = trace(prepared, made, io_layout, task.enter)
@@ -170,13 +170,7 @@ def _signature(conversion: Conversion, source: Artifact) -> Signature:
             _spec(argument, tensor, known.get(name), permutation, axes[permutation is not None])
         )
     outputs = [
-        _spec(
-            name,
-            conversion.function.structured_outputs[name],
-            known.get(name),
-            permutation,
-            "",
-        )
+        _spec(name, conversion.function.structured_outputs[name], known.get(name), permutation)
         for name, permutation in conversion.output_layouts.items()
     ]
     return Signature(inputs=tuple(inputs), outputs=tuple(outputs))
@@ -187,7 +181,7 @@ def _spec(
     tensor: Any,
     parent: TensorSpec | None,
     permutation: tuple[int, ...] | None,
-    layout: str,
+    layout: str = "",
 ) -> TensorSpec:
     return TensorSpec(
         name=name,

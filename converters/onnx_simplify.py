@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..availability import version_of
 from ..errors import MismatchError
 from ..formats import ONNX
 from ..hop import Hop, HopResult, HopTask, register_hop
@@ -40,7 +41,7 @@ def convert(task: HopTask) -> HopResult:
     return HopResult(
         signature=task.source.signature,
         layer_map=_layer_map(task, simplified),
-        producer_version=onnxsim.__version__,
+        producer_version=version_of("onnxsim") or "",
     )
 
 
@@ -111,5 +112,6 @@ register_hop(
         convert=convert,
         cost=1.0,
         packages=("onnx", "onnxsim", "onnxruntime"),
+        imports=("onnxruntime", "onnxsim"),
     )
 )

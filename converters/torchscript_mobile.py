@@ -16,7 +16,9 @@ def convert(task: HopTask) -> HopResult:
 
     assert task.source is not None
     task.enter(Stage.LOAD)
-    module = task.live if task.live is not None else torch.jit.load(task.source.path)
+    module = task.live
+    if module is None:
+        module = torch.jit.load(task.source.path)  # type: ignore[no-untyped-call]
     task.enter(Stage.SERIALIZE)
     with quiet_torch():  # that the lite interpreter is deprecated is said in the documentation
         module._save_for_lite_interpreter(str(task.out), _use_flatbuffer=True)

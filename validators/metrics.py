@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 2**15
+_SMALL = 1e-250  # below it, squares have lost digits to underflow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
@@ -63,6 +66,63 @@ def measure(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics:
     """
     if reference.shape != actual.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {actual.shape}")
+    plain = not {reference.dtype.kind, actual.dtype.kind} - set("fiub")
+    if plain:
+        with np.errstate(over="ignore", invalid="ignore"):  # it stops there, and care is taken
+            metrics = _measure_in_blocks(reference.ravel(), actual.ravel())
+        if metrics is not None:
+            return metrics
+    return _measure_with_care(reference, actual)
+
+
+def _measure_in_blocks(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics | None:
+    """Measure in blocks that fit the processor's cache, several times faster than as a whole.
+
+    Returns:
+        The metrics; ``None`` if a value is not finite or a sum of squares leaves the middle of
+        float64's range, which need care.
+    """
+    limits = np.finfo(actual.dtype) if actual.dtype in (np.float16, np.float32) else None
+    rr = tt = ee = rt = total = largest = ulp = 0.0
+    for start in range(0, reference.size, _BLOCK):
+        r = reference[start : start + _BLOCK].astype(np.float64)
+        t = actual[start : start + _BLOCK].astype(np.float64)
+        e = t - r
+        rr, tt, ee, rt = rr + float(r @ r), tt + float(t @ t), ee + float(e @ e), rt + float(r @ t)
+        if not math.isfinite(rr + tt + ee):
+            return None
+        np.abs(e, out=e)
+        total += float(e.sum())
+        largest = max(largest, float(e.max()))
+        if limits is not None:
+            np.abs(r, out=r)
+            if float(r.max()) > limits.max:
+                return None
+            ulp = max(ulp, float((e / np.spacing(r.astype(actual.dtype))).max()))
+    if any(0.0 < square < _SMALL for square in (rr, tt, ee)) or (largest and not ee):
+        return None
+    if (not rr and reference.any()) or (not tt and actual.any()):
+        return None
+    count = max(1, reference.size)
+    signal, noise = math.sqrt(rr / count), math.sqrt(ee / count)
+    same_zeros = 1.0 if rr == tt else 0.0
+    return Metrics(
+        sqnr_db=_decibels(signal, noise),
+        max_abs=largest,
+        mean_abs=total / count,
+        rmse=noise,
+        relative_rms=_ratio(noise, signal),
+        cosine=rt / math.sqrt(rr) / math.sqrt(tt) if rr and tt else same_zeros,
+        max_ulp=ulp if limits is not None and reference.size else None,
+        elements=reference.size,
+        nonfinite_reference=0,
+        nonfinite_actual=0,
+        same_nonfinite=True,
+    )
+
+
+def _measure_with_care(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics:
+    """Measure arrays with values that are not finite, complex, or of extreme magnitude."""
     parts = "c" in (reference.dtype.kind, actual.dtype.kind)
     wide_reference, wide_actual = _wide(reference, parts), _wide(actual, parts)
     finite_reference, finite_actual = np.isfinite(wide_reference), np.isfinite(wide_actual)

@@ -24,7 +24,7 @@ _RUNTIME_OF: dict[Format, str] = {
     TORCHSCRIPT: "torchscript",
 }
 _BASELINE = "eager-float32"
-_TAP_BUDGET_BYTES = 2**30
+_TAP_BUDGET_BYTES = 2**28
 _MOST_LAYER_SAMPLES = 16
 
 

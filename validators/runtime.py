@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifact import Artifact, Signature
-from ..availability import Availability, packages_installed, version_of
+from ..availability import Availability, version_of
 from ..errors import InputError, SourceError, UsageError
 from ..formats import Format
 from ..outcome import Stage
 from ..registry import Registry
-from ..toolchain import probe as probe_toolchain
-from ..worker import IN_PROCESS, WORKER, Job
+from ..worker import WORKER, Job, probe_place
 from .recording import Recording, read_recording
 
 Arrays = dict[str, NDArray[Any]]
@@ -116,9 +115,7 @@ class Runtime(ABC):
 
     def probe(self) -> Availability:
         """Tell whether the runtime can be used here, without importing its framework."""
-        if self.place not in (IN_PROCESS, WORKER):
-            return probe_toolchain(self.place)
-        return packages_installed(self.packages)
+        return probe_place(self.place, self.packages)
 
     def version(self) -> str:
         """Return the version of the library that runs the artifact."""

@@ -1,8 +1,8 @@
 """The functions that a program calls: ``convert`` and ``validate``."""
 
-from .convert import Conversion, ConvertOptions, Result, convert
+from .converting import Conversion, ConvertOptions, Result, convert
 from .opening import SourceOptions
-from .validate import Comparison, validate
+from .validating import Comparison, validate
 
 __all__ = [
     "Comparison",

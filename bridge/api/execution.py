@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -108,6 +109,13 @@ class Execution:
     spine: Spine | None = None
     _done: dict[tuple[str, int], Made | Outcome] = field(default_factory=dict)
 
+    def preload(self, target: Format, route: str | None = None) -> None:
+        """Let the workers of a target's best route start while this process captures the model."""
+        for each in routes(self.source.format, target, name=route)[:1]:
+            _, _, begin = self._resume(each)
+            for hop in each.hops[begin:]:
+                self.pool.preload(hop.place, hop.imports)
+
     def reach(self, target: Format, route: str | None = None) -> Reached:
         """Make the artifact of a target by the best route that works.
 
@@ -207,9 +215,9 @@ class Execution:
         if key is not None and key in self.stored:
             return _reused(self.stored[key])
         self.say(f"{hop.title}: {hop.source} → {hop.target}")
-        out = self.scratch / f"{len(self._done)}-{hop.name}" / hop.target.filename
         with storage_errors(self.scratch):
-            out.parent.mkdir()
+            folder = Path(tempfile.mkdtemp(prefix=f"{hop.name}-", dir=self.scratch))
+        out = folder / hop.target.filename
         answer = self.pool.call(
             Job(
                 place=hop.place,
@@ -226,6 +234,12 @@ class Execution:
                 first_stage=Stage.CAPTURE if hop.source == TORCH else Stage.LOAD,
             )
         )
+        if not out.exists():
+            raise WorkFailure(
+                f"{hop.name} ended without an error and without a result",
+                stage=Stage.SERIALIZE,
+                symptom=Symptom.ERROR,
+            )
         spine = Spine.from_json(answer["spine"]) if answer["spine"] else None
         self.spine = spine or self.spine
         artifact = Artifact(

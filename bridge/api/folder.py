@@ -74,6 +74,8 @@ class ResultFolder:
             for name, data in documents.items():
                 text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
                 (self.scratch / name).write_text(text, encoding="utf-8")
+            for new in files.values():
+                new.stat()
             for name, new in files.items():
                 _replace(new, self.path / name)
             for name in documents:
@@ -82,7 +84,7 @@ class ResultFolder:
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses in the block into a ``StorageError`` on ``path``."""
+    """Turn what the file system refuses in the block into an error on a result folder."""
     try:
         yield
     except OSError as error:
@@ -116,6 +118,10 @@ def _replace(new: Path, old: Path) -> None:
     if old.is_dir() or (new.is_dir() and old.exists()):  # a folder cannot be replaced in one step
         aside = new.with_name(f"{new.name}.old")
         os.replace(old, aside)
-        os.replace(new, old)
+        try:
+            os.replace(new, old)
+        except OSError:
+            os.replace(aside, old)
+            raise
     else:
         os.replace(new, old)

@@ -20,7 +20,7 @@ from ..availability import version_of
 from ..hop import Hop
 from ..live import LiveModel
 from ..toolchain import toolchain_named
-from ..worker import IN_PROCESS, WORKER
+from ..worker import is_ours
 
 
 class UnknownContentError(Exception):
@@ -40,7 +40,7 @@ def array_digest(array: NDArray[Any]) -> str:
 
 def hop_key(parent: str, hop: Hop, options: Mapping[str, Any]) -> str:
     """Return the key of what a hop makes: of its parent, its options, and all versions."""
-    if hop.place in (IN_PROCESS, WORKER):
+    if is_ours(hop.place):
         versions = {name: version_of(name) for name in hop.packages}
     else:
         versions = {hop.place: toolchain_named(hop.place).folder.name}

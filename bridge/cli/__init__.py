@@ -1,4 +1,4 @@
-"""The command line. Frameworks, and even numpy, are imported only by the commands that need them."""
+"""The command line; frameworks, and even numpy, are imported by the commands that need them."""
 
 from .app import main
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from .console import EXIT_CONVERSION, Json, Quiet, Terminal, errors_as_exit_codes
 
@@ -95,9 +96,9 @@ def convert(
         for name in result.stale:
             terminal.warn(f"{result.folder / name} is from an earlier run of something else")
         reused = " (an earlier run's: nothing has changed)" if result.reused else ""
-        terminal.show(f"\nfiles{reused}: {result.folder}")
-        terminal.show(*(f"  {each.path}" for each in result.artifacts.values()))
-        terminal.show(f"report: {result.folder / 'report.json'}")
+        terminal.show(escape(f"\nfiles{reused}: {result.folder}"))
+        terminal.show(*(escape(f"  {each.path}") for each in result.artifacts.values()))
+        terminal.show(escape(f"report: {result.folder / 'report.json'}"))
         terminal.emit(result.report)
         if result.exit_code == EXIT_CONVERSION:
             failed = [each.format for each in result.conversions if each.artifact is None]
@@ -135,8 +136,6 @@ def limits(timeout: float, memory: str | None) -> Any:
 
 def show(terminal: Terminal, report: Any) -> None:
     """Print the tables of a report, and a line for everything that needs one."""
-    from rich.markup import escape
-
     from .tables import drift, remarks, summary
 
     terminal.show(summary(report))

@@ -60,7 +60,10 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
     validation = report["validation"]
     if validation and validation["reference_outcome"]["symptom"] != "ok":
         outcome = validation["reference_outcome"]
-        yield f"reference {outcome['subject']}: {outcome['symptom']} at {outcome['stage']}: {outcome['detail']}"
+        yield (
+            f"reference {outcome['subject']}: {outcome['symptom']} at {outcome['stage']}: "
+            f"{outcome['detail']}"
+        )
     for name, target in _targets(report).items():
         if target["reason"]:
             first = target["layers"]["first_failure"]

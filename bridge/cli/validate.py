@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from .console import Json, Quiet, Terminal, errors_as_exit_codes
 from .convert import (
@@ -52,6 +53,6 @@ def validate(
             )
         show(terminal, comparison.report)
         if comparison.folder:
-            terminal.show(f"\nreport: {comparison.folder / 'report.json'}")
+            terminal.show(escape(f"\nreport: {comparison.folder / 'report.json'}"))
         terminal.emit(comparison.report)
         raise typer.Exit(comparison.exit_code)

@@ -103,7 +103,7 @@ def install(name: str, say: Callable[[str], None] = lambda text: None) -> Toolch
     root = toolchain.folder.parent
     try:
         root.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+        aside = Path(tempfile.mkdtemp(prefix=f".{name}-making-", dir=root))
     except OSError as error:
         raise UnavailableError(
             f"the toolchain {name} could not be made in {root}: {error.strerror}",
@@ -115,8 +115,11 @@ def install(name: str, say: Callable[[str], None] = lambda text: None) -> Toolch
         python = str(aside / toolchain.python.relative_to(toolchain.folder))
         pip = [python, "-m", "pip", "install", "--disable-pip-version-check"]
         _run([*pip, "--requirement", str(toolchain.requirements)], name, say)
-        if not toolchain.installed:  # another process may have been faster
+        try:
             aside.rename(toolchain.folder)
+        except OSError:
+            if not toolchain.installed:  # another process was not just faster
+                raise
         say(f"toolchain {name}: ready")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -130,8 +133,10 @@ def remove(name: str) -> bool:
         Whether there was any.
     """
     toolchain = toolchain_named(name)
-    found = [each for each in toolchain.folder.parent.glob(f"{name}-*") if each.is_dir()]
-    for each in found:
+    root = toolchain.folder.parent
+    found = [each for each in root.glob(f"{name}-py*") if each.is_dir()]
+    half_made = [each for each in root.glob(f".{name}-making-*") if each.is_dir()]
+    for each in (*found, *half_made):
         shutil.rmtree(each)
     return bool(found)
 
@@ -143,8 +148,7 @@ def python_of(name: str, say: Callable[[str], None] = lambda text: None) -> Path
 
 def environment_of(name: str) -> dict[str, str]:
     """Return the environment variables for a toolchain's processes: ours, without our Python."""
-    hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
-    kept = {key: value for key, value in os.environ.items() if key not in hidden}
+    kept = _without_our_python()
     folder = toolchain_named(name).python.parent
     return {**kept, "PATH": f"{folder}{os.pathsep}{kept.get('PATH', '')}"}
 
@@ -168,9 +172,20 @@ def _cache_root() -> Path:
     return Path(platformdirs.user_cache_dir("driftbridge", appauthor=False)) / "toolchains"
 
 
+def _without_our_python() -> dict[str, str]:
+    """Our environment variables; with ours on its path, pip would find our packages installed."""
+    hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    return {key: value for key, value in os.environ.items() if key not in hidden}
+
+
 def _run(command: list[str], name: str, say: Callable[[str], None]) -> None:
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=_without_our_python(),
     )
     assert process.stdout is not None
     lines = []

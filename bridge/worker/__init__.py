@@ -1,6 +1,16 @@
 """Work in other processes: native code may crash, hang or fill the memory, and the job goes on."""
 
+from .failure import WorkFailure
 from .limits import Limits
-from .pool import IN_PROCESS, WORKER, Job, WorkFailure, WorkPool
+from .pool import IN_PROCESS, WORKER, Job, WorkPool, is_ours, probe_place
 
-__all__ = ["IN_PROCESS", "WORKER", "Job", "Limits", "WorkFailure", "WorkPool"]
+__all__ = [
+    "IN_PROCESS",
+    "WORKER",
+    "Job",
+    "Limits",
+    "WorkFailure",
+    "WorkPool",
+    "is_ours",
+    "probe_place",
+]

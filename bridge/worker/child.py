@@ -19,7 +19,6 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,7 +73,7 @@ def _answer(answers: TextIO, message: dict[str, Any]) -> None:
 def _serve(reference: str, arguments: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     try:
         module, _, name = reference.partition(":")
-        function: Callable[..., Any] = importlib.import_module(module)
+        function: Any = importlib.import_module(module)
         for part in name.split("."):
             function = getattr(function, part)
         result = function(

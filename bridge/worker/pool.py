@@ -5,20 +5,36 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from ..errors import BridgeError
+from ..availability import Availability, packages_installed
+from ..errors import BridgeError, UsageError
 from ..outcome import Stage
-from ..toolchain import environment_of, python_of
+from ..toolchain import environment_of, probe, python_of
 from .failure import WorkFailure, describe, failure
 from .limits import Limits, TimeLimitError, time_limit
 from .process import WorkerProcess
 
 IN_PROCESS = "in process"
 WORKER = "worker"
+
+
+def is_ours(place: str) -> bool:
+    """Whether work at a place runs with our own Python and packages, and not in a toolchain."""
+    return place == IN_PROCESS or place.partition(":")[0] == WORKER
+
+
+def probe_place(place: str, packages: Sequence[str]) -> Availability:
+    """Tell whether work that needs ``packages`` can run at a place."""
+    if is_ours(place):
+        return packages_installed(packages)
+    try:
+        return probe(place)
+    except UsageError as error:
+        return Availability(available=False, reason=error.message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +111,20 @@ class WorkPool:
             if not worker.alive:
                 self._workers.pop(job.place).close()
 
+    def preload(self, place: str, modules: Sequence[str]) -> None:
+        """Start the worker of a place and let it import modules, without waiting for it.
+
+        A toolchain that is not there yet is not made for that.
+        """
+        if place != IN_PROCESS and modules and not probe_place(place, ()).mend:
+            self.worker(place).preload(modules)
+
     def worker(self, place: str) -> WorkerProcess:
         """Return the worker of ``place``, starting it if there is none that lives."""
         if place in self._workers and not self._workers[place].alive:
             self._workers.pop(place).close()
         if place not in self._workers:
-            if place.partition(":")[0] == WORKER:
+            if is_ours(place):
                 self._workers[place] = WorkerProcess(path=sys.path)
             else:
                 self._workers[place] = WorkerProcess(

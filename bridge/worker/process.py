@@ -54,6 +54,7 @@ class WorkerProcess:
             env=environment,
             start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
         )
+        self._preloads = 0
         self._send({"path": list(path)})
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -66,6 +67,13 @@ class WorkerProcess:
     def alive(self) -> bool:
         """Whether it can take a job."""
         return self._process.poll() is None
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Let it import modules before there is a job for them; what fails then fails again."""
+        self._send(
+            {"function": "bridge.worker.preload:preload", "arguments": {"modules": list(modules)}}
+        )
+        self._preloads += 1
 
     def call(
         self,
@@ -108,6 +116,8 @@ class WorkerProcess:
                 stage = Stage(message["stage"])
             elif "progress" in message:
                 progress(message["progress"])
+            elif self._preloads and ("error" in message or "result" in message):
+                self._preloads -= 1
             elif "error" in message:
                 raise failure(message["error"], stage)
             else:

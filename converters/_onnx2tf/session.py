@@ -132,6 +132,8 @@ def run_onnx2tf(source: Source, io_layout: str, scratch: Path) -> KerasResult:
                 disable_model_save=True,
                 verbosity="error",
             )
+    except MemoryError:
+        raise
     except (Exception, SystemExit) as error:
         raise _failure(error, printed.getvalue(), source) from error
     finally:

@@ -39,7 +39,7 @@ class Source:
         fused: Value that is no longer in ``model`` → the value that it went into.
         spatial: Inputs whose second axis is a channel axis, by the operators that read them.
         feed: Inputs to compare with, by name.
-        reference: Value → what ONNX Runtime computes for it from ``feed``.
+        reference: Value → what ONNX Runtime computes for it from ``feed``, in the file as it was.
         shapes: Shape of every value whose shape is known.
         unchecked: Why there is no reference; empty if there is one.
     """
@@ -76,10 +76,10 @@ def prepare(path: Path, examples: Path | None) -> Source:
     _store_constants(model)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{index}"  # its peepholes speak of nodes by name
-    _store_initial_states(model)
-    fused = fuse_gelu(model)
     feed = _feed(model, examples)
     reference, unchecked = _reference(model, feed)
+    _store_initial_states(model)
+    fused = fuse_gelu(model)
     shapes = _shapes(model)
     shapes.update((name, array.shape) for name, array in reference.items())
     return Source(
@@ -136,9 +136,10 @@ def _true_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 def _check_shapes(model: onnx.ModelProto) -> None:
     for each in _true_inputs(model):
-        sizes = [
-            size.dim_value or size.dim_param or "?" for size in each.type.tensor_type.shape.dim
-        ]
+        kind = each.type.tensor_type
+        sizes = [size.dim_value or size.dim_param or "?" for size in kind.shape.dim]
+        if not kind.HasField("shape"):
+            sizes = ["of unknown rank"]
         if not all(isinstance(size, int) for size in sizes):
             shape = "x".join(str(size) for size in sizes)
             raise ConversionError(

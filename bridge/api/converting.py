@@ -179,6 +179,8 @@ class _Run:
     def run(self) -> Result:
         manifest = self.folder.manifest()
         execution = self._execution(manifest)
+        for each in self.formats:
+            execution.preload(each, self.options.route)
         reference = self._reference(execution)
         reached = [self._reach(execution, each) for each in self.formats]
         key = self._report_key(reached, reference)
