@@ -116,6 +116,8 @@ class Place:
         tensor: Name of the artifact's tensor that holds the layer's result.
         permutation: ``artifact_axes = transpose(source_axes, permutation)``; ``None`` if the axes
             are the source's own.
+        reshaped: Whether the tensor, once its axes are the source's, holds the layer's elements in
+            the same order but in another shape.
         absence: Why there is no tensor; exactly one of ``tensor`` and ``absence`` is set.
         into: The layer that it was fused into, if it was.
         detail: More on the absence, for people.
@@ -123,6 +125,7 @@ class Place:
 
     tensor: str | None = None
     permutation: tuple[int, ...] | None = None
+    reshaped: bool = False
     absence: Absence | None = None
     into: str | None = None
     detail: str = ""
@@ -189,6 +192,7 @@ class LayerMap:
                 for key, value in (
                     ("tensor", place.tensor),
                     ("permutation", place.permutation),
+                    ("reshaped", place.reshaped or None),
                     ("absence", place.absence),
                     ("into", place.into),
                     ("detail", place.detail or None),
@@ -206,6 +210,7 @@ class LayerMap:
                 layer: Place(
                     tensor=each.get("tensor"),
                     permutation=tuple(each["permutation"]) if "permutation" in each else None,
+                    reshaped=each.get("reshaped", False),
                     absence=Absence(each["absence"]) if "absence" in each else None,
                     into=each.get("into"),
                     detail=each.get("detail", ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,31 +38,64 @@ def convert(task: HopTask) -> HopResult:
     task.enter(Stage.SERIALIZE)
     onnx.save(simplified, task.out)
     task.enter(Stage.COMPARE)
+    kept = _kept_values(task, simplified)
     if task.examples is not None:
-        _compare(str(task.source.path), str(task.out), task.examples)
+        _compare(task.source.path, task.out, task.examples)
+        kept = _confirmed(model, simplified, kept, task.examples)
     return HopResult(
         signature=task.source.signature,
-        layer_map=_layer_map(task, simplified),
+        layer_map=_layer_map(task, kept),
         producer_version=version_of("onnxsim") or "",
     )
 
 
-def _layer_map(task: HopTask, simplified: Any) -> LayerMap:
-    """Values keep their names; what is gone gets the reason that the spine shows."""
+def _kept_values(task: HopTask, simplified: Any) -> dict[str, Place]:
+    """Layers whose value is still there by its name."""
     assert task.source is not None
     values = {name for node in simplified.graph.node for name in node.output}
+    mapped = task.source.layer_map.mapped()
+    return {layer: place for layer, place in mapped.items() if place.tensor in values}
+
+
+def _confirmed(before: Any, after: Any, kept: dict[str, Place], examples: Path) -> dict[str, Place]:
+    """Layers whose value is still what it was; onnxsim gives a name to another value at times.
+
+    Where it moved a Reshape, the value has its elements in another shape.
+    """
+    names = list(dict.fromkeys(place.tensor for place in kept.values() if place.tensor))
+    try:
+        old, new = (_run(_exposing(model, names), examples) for model in (before, after))
+    except ValueError:  # a protobuf of more than 2 GB cannot be run from memory
+        return {}
+    confirmed = {}
+    for layer, place in kept.items():
+        index = names.index(str(place.tensor))
+        expected, actual = old[index], new[index]
+        if expected.size == actual.size and _same(expected, actual.reshape(expected.shape)):
+            reshaped = place.reshaped or expected.shape != actual.shape
+            confirmed[layer] = replace(place, reshaped=reshaped)
+    return confirmed
+
+
+def _layer_map(task: HopTask, kept: dict[str, Place]) -> LayerMap:
+    assert task.source is not None
     before = task.source.layer_map
-    kept: dict[str, Place] = {
-        layer: place for layer, place in before.mapped().items() if place.tensor in values
-    }
     if task.spine is None:
         return LayerMap(places={**before.places, **kept})
-    absent = {
-        layer: place
-        for layer, place in before.places.items()
-        if place.tensor is None and place.absence is not None
-    }
+    absent = {layer: place for layer, place in before.places.items() if place.tensor is None}
     return explain_absences(task.spine, {**absent, **kept})
+
+
+def _exposing(model: Any, names: list[str]) -> bytes:
+    """The model with only the named values as outputs; types are left to the runtime."""
+    import onnx
+
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    content: bytes = exposed.SerializeToString()
+    return content
 
 
 def _restore_metadata(model: Any, simplified: Any) -> None:
@@ -71,17 +106,17 @@ def _restore_metadata(model: Any, simplified: Any) -> None:
             node.metadata_props.extend(known[node.output[0]].metadata_props)
 
 
-def _compare(before: str, after: str, examples: Any) -> None:
-    wanted, got = _run(before, examples), _run(after, examples)
+def _compare(before: Path, after: Path, examples: Path) -> None:
+    wanted, got = _run(str(before), examples), _run(str(after), examples)
     for index, (expected, actual) in enumerate(zip(wanted, got, strict=True)):
         if expected.shape != actual.shape or not _same(expected, actual):
             raise MismatchError(f"onnxsim changed the result of output {index}")
 
 
-def _run(path: str, examples: Any) -> list[NDArray[Any]]:
+def _run(model: str | bytes, examples: Path) -> list[NDArray[Any]]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     with np.load(examples) as stored:
         feeds = {
             each.name: stored[name]

@@ -178,6 +178,8 @@ class Validator:
             return _unmapped(artifact, layer)
         expected = truth.tap(its.tensor)
         actual = recording.tap(place.tensor, place.permutation)
+        if place.reshaped and actual.size == expected.size:
+            actual = actual.reshape(expected.shape)
         if expected.shape != actual.shape:
             reason = f"its tensor is {list(actual.shape[1:])}, not {list(expected.shape[1:])}"
             return LayerResult(mapped=False, reason=reason, verdict=Verdict.FAIL)

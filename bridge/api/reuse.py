@@ -6,12 +6,15 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import site
 import sys
 import sysconfig
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,11 @@ from ..hop import Hop
 from ..live import LiveModel
 from ..toolchain import toolchain_named
 from ..worker import is_ours
+
+if TYPE_CHECKING:
+    import torch
+
+_PLAIN = (bool, int, float, complex, str, bytes)
 
 
 class UnknownContentError(Exception):
@@ -34,8 +42,9 @@ def key_of(*parts: Any) -> str:
 
 
 def array_digest(array: NDArray[Any]) -> str:
-    """Return a digest of an array's bytes in C order."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    """Return a digest of an array's type, shape and values."""
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def hop_key(parent: str, hop: Hop, options: Mapping[str, Any]) -> str:
@@ -63,106 +72,183 @@ def own_code() -> str:
 def fingerprint(live: LiveModel) -> str | None:
     """Return the key of a live module: its weights, settings, code and example inputs.
 
-    Its code is that of every module that is neither Python's nor installed, and of the files of
-    the classes in the module tree. ``None`` if anything in it cannot be told by content (a hook,
-    an object of native code, a class typed at a prompt): then nothing is reused.
+    Its code is that of every module that is neither Python's nor installed, and of the classes in
+    the module tree. ``None`` if anything in it cannot be told by content (a hook, an object of
+    native code, a class typed at a prompt): then nothing is reused.
     """
-    total = hashlib.sha256()
+    content = _Content()
     try:
-        for name, module in live.module.named_modules():
-            _feed(total, name)
-            _feed_module(total, module)
-        _feed(total, live.args)
-        _feed(total, dict(live.kwargs))
-        _feed(total, {name: list(axes) for name, axes in live.dynamic.items()})
-    except UnknownContentError:
+        content.value(live.module)
+        content.value(live.args)
+        content.value(dict(live.kwargs))
+        content.value({name: list(axes) for name, axes in live.dynamic.items()})
+    except (UnknownContentError, RecursionError):
         return None
     for name in sorted(sys.modules):
         file = getattr(sys.modules[name], "__file__", None)
         if file and _is_users(file):
-            total.update(_file_digest(Path(file)).encode())
-    return key_of("live", total.hexdigest(), version_of("torch"))
+            content.text(_file_digest(Path(file)))
+    return key_of("live", content.digest(), version_of("torch"))
 
 
-def _feed_module(total: Any, module: Any) -> None:
-    for kind in type(module).__mro__:
-        if kind.__module__.partition(".")[0] in ("torch", "builtins"):
-            continue
+class _Content:
+    """A digest of values by their content: types, numbers, code, and what refers to what.
+
+    Whatever has an identity is fed once; later it is the same thing again. Both tied weights and
+    objects that refer to each other are told so.
+    """
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._known: dict[int, tuple[int, Any]] = {}  # holds the objects: no id is used again
+
+    def digest(self) -> str:
+        return self._total.hexdigest()
+
+    def text(self, text: str) -> None:
+        encoded = text.encode(errors="surrogatepass")
+        self._total.update(f"{len(encoded)}:".encode() + encoded)
+
+    def value(self, value: Any) -> None:
+        """Feed a value; ``UnknownContentError`` if there is no way to tell what is in it."""
+        self.text(type(value).__qualname__)
+        if value is None or isinstance(value, _PLAIN):
+            self.text(repr(value))
+        elif isinstance(value, tuple | frozenset):
+            self._new(value)  # the compiler shares equal ones, or not: that is no content
+        elif id(value) in self._known:
+            self.text(f"again {self._known[id(value)][0]}")
+        else:
+            self._known[id(value)] = (len(self._known), value)
+            self._new(value)
+
+    def _new(self, value: Any) -> None:
+        import torch
+
+        if isinstance(value, torch.nn.Module):
+            self._module(value)
+        elif isinstance(value, torch.Tensor):
+            self._tensor(value)
+        elif isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
+            self.text(f"{value.dtype}{value.shape}{array_digest(np.asarray(value))}")
+        elif isinstance(value, torch.dtype | torch.device | torch.memory_format | np.dtype):
+            self.text(str(value))
+        elif isinstance(value, Mapping):
+            self._all(each for item in value.items() for each in item)
+        elif isinstance(value, list | tuple):
+            self._all(value)
+        elif isinstance(value, set | frozenset):
+            self._all(sorted(map(repr, value)))
+        elif inspect.ismodule(value):
+            self.text(value.__name__)
+        elif isinstance(value, weakref.ref):  # recurrent layers refer to their weights so
+            self.value(value())
+        elif inspect.isclass(value):
+            self.text(f"{value.__module__}.{value.__qualname__}")
+        elif inspect.isfunction(value):
+            self._function(value)
+        elif inspect.ismethod(value):
+            self._all((value.__func__, value.__self__))
+        elif inspect.isbuiltin(value):
+            self.text(f"{value.__module__}.{value.__qualname__}")
+            self.value(value.__self__)
+        else:
+            self._object(value)
+
+    def _all(self, values: Iterable[Any]) -> None:
+        listed = list(values)
+        self.text(str(len(listed)))
+        for each in listed:
+            self.value(each)
+
+    def _tensor(self, tensor: torch.Tensor) -> None:
+        import torch
+
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+            raise UnknownContentError(type(tensor).__qualname__)
         try:
-            total.update(_file_digest(Path(inspect.getfile(kind))).encode())
-        except (TypeError, OSError):
-            try:
-                total.update(inspect.getsource(kind).encode())
-            except (TypeError, OSError) as error:
-                raise UnknownContentError(kind.__qualname__) from error
-    for name, value in vars(module).items():
-        if name == "_modules":
-            continue
-        if name.endswith("_hooks") or "_hooks_" in name:
-            if value:
-                raise UnknownContentError(f"{type(module).__qualname__}.{name}")
-            continue
-        _feed(total, name)
-        _feed(total, value)
+            plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+            values = plain.reshape(-1).view(torch.uint8).numpy()
+        except (RuntimeError, TypeError) as error:  # sparse, quantized, on the meta device
+            raise UnknownContentError(str(error)) from error
+        self.text(f"{tensor.dtype}{tuple(tensor.shape)}{array_digest(values)}")
 
+    def _module(self, module: torch.nn.Module) -> None:
+        for kind in type(module).__mro__:
+            if kind is not object and kind.__module__.partition(".")[0] != "torch":
+                self._class(kind)
+        for name, value in vars(module).items():
+            if name.endswith("_hooks") or "_hooks_" in name:
+                if value and "state_dict" not in name:  # those do not run when the model does
+                    raise UnknownContentError(f"{type(module).__qualname__}.{name}")
+                continue
+            self.text(name)
+            self.value(value)
 
-def _feed(total: Any, value: Any, depth: int = 0) -> None:
-    """Feed a value's type and content to a digest."""
-    total.update(type(value).__qualname__.encode() + b"\0")
-    if depth > 8:
-        raise UnknownContentError(type(value).__qualname__)
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        total.update(repr(value).encode() + b"\0")
-    elif isinstance(value, Mapping):
-        for key in value:
-            _feed(total, key, depth + 1)
-            _feed(total, value[key], depth + 1)
-    elif isinstance(value, list | tuple):
-        total.update(str(len(value)).encode() + b"\0")
-        for each in value:
-            _feed(total, each, depth + 1)
-    elif isinstance(value, set | frozenset):
-        _feed(total, sorted(map(repr, value)), depth + 1)
-    else:
-        _feed_object(total, value, depth)
+    def _class(self, kind: type) -> None:
+        """Feed a class by its file, and by what may have been put into it afterwards."""
+        try:
+            self.text(_file_digest(Path(inspect.getfile(kind))))
+        except (TypeError, OSError) as error:
+            raise UnknownContentError(kind.__qualname__) from error
+        for name, value in vars(kind).items():
+            member = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+            if inspect.isfunction(member):
+                if not Path(member.__code__.co_filename).is_file():
+                    raise UnknownContentError(f"{kind.__qualname__}.{name}")
+                self.text(name)
+                self._code(member.__code__, member.__globals__)
+            elif isinstance(member, _PLAIN):
+                self._all((name, member))
 
+    def _function(self, function: Any) -> None:
+        self._code(function.__code__, function.__globals__)
+        self._all((function.__defaults__, function.__kwdefaults__, vars(function)))
+        try:
+            self._all(cell.cell_contents for cell in function.__closure__ or ())
+        except ValueError as error:  # a variable that has no value yet
+            raise UnknownContentError(function.__qualname__) from error
 
-def _feed_object(total: Any, value: Any, depth: int) -> None:
-    import torch
+    def _code(self, code: CodeType, names: Mapping[str, Any]) -> None:
+        """Feed code, and the plain values among the global variables that it reads."""
+        self.text(code.co_code.hex())
+        self.text(repr((code.co_names, code.co_varnames, code.co_freevars)))
+        for name in code.co_names:
+            if isinstance(names.get(name), _PLAIN):
+                self._all((name, names[name]))
+        for each in code.co_consts:
+            if inspect.iscode(each):
+                self._code(each, names)
+            else:
+                self.value(each)
 
-    if isinstance(value, torch.Tensor):
-        array = value.detach().cpu().contiguous()
-        total.update(f"{array.dtype}{tuple(array.shape)}".encode())
-        total.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    elif isinstance(value, np.ndarray):
-        total.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
-    elif isinstance(value, torch.dtype | torch.device | torch.memory_format | np.dtype):
-        total.update(str(value).encode())
-    elif isinstance(value, torch.nn.Module):
-        pass  # the module tree is fed by its own walk
-    elif inspect.isfunction(value):
-        code = value.__code__
-        total.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
-        _feed(total, [each for each in code.co_consts if not inspect.iscode(each)], depth + 1)
-        _feed(total, value.__defaults__, depth + 1)
-        _feed(total, [cell.cell_contents for cell in value.__closure__ or ()], depth + 1)
-    elif inspect.isbuiltin(value) or inspect.isclass(value):
-        total.update(f"{value.__module__}.{value.__qualname__}".encode())
-    elif hasattr(value, "__dict__"):
-        _feed(total, vars(value), depth + 1)
-    else:
-        raise UnknownContentError(type(value).__qualname__)
+    def _object(self, value: Any) -> None:
+        """Feed an object by what ``pickle`` would keep of it."""
+        try:
+            reduced = value.__reduce_ex__(2)
+        except Exception as error:
+            raise UnknownContentError(type(value).__qualname__) from error
+        if isinstance(reduced, str):
+            self.text(reduced)
+        else:
+            self._all(list(part) if isinstance(part, Iterator) else part for part in reduced)
 
 
 @functools.cache
-def _file_digest(path: Path) -> str:
+def _digest_of(path: Path, _changed: int, _size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    """Return the digest of a file as it is now; a notebook lives longer than its files."""
+    state = path.stat()
+    return _digest_of(path, state.st_mtime_ns, state.st_size)
 
 
 @functools.cache
 def _libraries() -> tuple[str, ...]:
     own = Path(__file__).resolve().parent.parent
-    return (
+    folders = (
         *site.getsitepackages(),
         site.getusersitepackages(),
         sysconfig.get_paths()["stdlib"],
@@ -170,6 +256,7 @@ def _libraries() -> tuple[str, ...]:
         *(str(each.resolve()) for each in (own, own / "converters", own / "validators")),
         str(own),
     )
+    return tuple(f"{folder}{os.sep}" for folder in folders)
 
 
 def _is_users(file: str) -> bool:
