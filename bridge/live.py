@@ -57,22 +57,17 @@ class LiveModel:
         import torch
         from torch.utils import _pytree as pytree
 
-        given = dict(zip(self.inputs(), tensors, strict=True))
-        names = iter(self._names_in_call_order())
+        following = iter(tensors)
+        in_order = {name: self.kwargs[name] for name in self.arguments() if name in self.kwargs}
         args, kwargs = pytree.tree_map(
-            lambda leaf: given[next(names)] if isinstance(leaf, torch.Tensor) else leaf,
-            (self.args, dict(self.kwargs)),
+            lambda leaf: next(following) if isinstance(leaf, torch.Tensor) else leaf,
+            (self.args, in_order),
         )
         return args, kwargs
 
     def flatten(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
         """Return the tensors of a call's arguments in the order of ``inputs``."""
         return list(named_tensors(bind_arguments(self.module, args, kwargs)).values())
-
-    def _names_in_call_order(self) -> list[str]:
-        """Names of the tensors in ``args`` and then ``kwargs``, which may be in any order."""
-        names = {id(tensor): name for name, tensor in self.inputs().items()}
-        return [names[id(tensor)] for tensor in tensors_of((self.args, dict(self.kwargs)))]
 
 
 def bind_arguments(

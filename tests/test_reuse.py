@@ -8,7 +8,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import textwrap
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -109,35 +108,39 @@ def test_two_equal_builds_have_one_fingerprint(theirs: Any) -> None:
     assert told(build(theirs)) == told(build(theirs))
 
 
-@functools.cache
-def of_other_process(seed: str, source: str) -> str:
-    code = """
-    import sys
-    import torch
-    from bridge.api.reuse import fingerprint
-    from bridge.live import LiveModel
-    import net
-    torch.manual_seed(3)
-    extra = [{"b", "a", "c"}, functools.partial(net.slow_gain), net.Gain(3), {"k": torch.ones(2)}]
-    live = LiveModel(module=net.Net(extra).eval(), args=(torch.ones(2, 4),))
-    print(fingerprint(live))
-    """
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": source}
-    done = subprocess.run(
-        [sys.executable, "-c", "import functools" + textwrap.dedent(code)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_two_processes_give_one_fingerprint(tmp_path: Path) -> None:
+def test_two_processes_give_one_fingerprint_and_none_to_a_class_typed_at_a_prompt(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "net.py").write_text(SOURCE)
-    first = of_other_process("1", str(tmp_path))
-    assert len(first) == 64
-    assert of_other_process("2", str(tmp_path)) == first
+    code = """
+import functools
+import torch
+from bridge.api.reuse import fingerprint
+from bridge.live import LiveModel
+import net
+
+class Typed(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+torch.manual_seed(3)
+extra = [{"b", "a", "c"}, functools.partial(net.slow_gain), net.Gain(3), {"k": torch.ones(2)}]
+for model in (net.Net(extra).eval(), Typed()):
+    print(fingerprint(LiveModel(module=model, args=(torch.ones(2, 4),))))
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    first, second = (each.communicate()[0].splitlines() for each in processes)
+    assert first == second
+    assert len(first[0]) == 64
+    assert first[1] == "None"
 
 
 Change = Callable[[LiveModel], LiveModel | None]
@@ -372,22 +375,6 @@ def test_a_class_without_a_source_file_is_never_reused(namespace: dict[str, Any]
     exec(EXECUTED.format(factor=2), names)
     live = LiveModel(module=names["Net"]().eval(), args=(torch.ones(1),))
     assert fingerprint(live) is None
-
-
-def test_a_class_typed_at_a_prompt_is_never_reused() -> None:
-    code = """
-    import torch
-    from bridge.api.reuse import fingerprint
-    from bridge.live import LiveModel
-    class Net(torch.nn.Module):
-        def forward(self, x):
-            return x
-    print(fingerprint(LiveModel(module=Net(), args=(torch.ones(1),))))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True
-    )
-    assert done.stdout == "None\n", done.stderr
 
 
 def test_a_model_of_library_layers_alone_is_told() -> None:

@@ -43,8 +43,9 @@ def key_of(*parts: Any) -> str:
 
 def array_digest(array: NDArray[Any]) -> str:
     """Return a digest of an array's type, shape and values."""
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    total = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
 
 
 def hop_key(parent: str, hop: Hop, options: Mapping[str, Any]) -> str:

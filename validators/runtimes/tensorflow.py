@@ -112,7 +112,11 @@ def _body(signature: Any) -> _Body:
     # results are flat, in the order of their sorted names, each behind an Identity
     results = [tensor.op.inputs[0] for tensor in outer.outputs if tensor.op.inputs]
     call = results[0].op if results else None
-    if call is None or call.type not in _CALLS or any(each.op is not call for each in results):
+    if (
+        call is None
+        or call.type not in _CALLS
+        or any(each.op.name != call.name for each in results)
+    ):
         raise SourceError(f"the signature {_SIGNATURE!r} was not written by tf.saved_model.save")
     name = call.get_attr("f").name
     graph = function_def_to_graph(
