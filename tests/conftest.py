@@ -27,9 +27,7 @@ class Converted:
 
 def fixture_options(name: str) -> SourceOptions:
     """Trained weights and held-out inputs of a fixture."""
-    return SourceOptions(
-        weights=FIXTURES / f"{name}.safetensors", real=FIXTURES / f"{name}.npz"
-    )
+    return SourceOptions(weights=FIXTURES / f"{name}.safetensors", real=FIXTURES / f"{name}.npz")
 
 
 @pytest.fixture(scope="session")

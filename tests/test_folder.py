@@ -127,11 +127,6 @@ def test_a_document_that_is_no_json_replaces_nothing(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
-def test_a_number_that_json_does_not_have_is_not_written(tmp_path: Path) -> None:
-    with ResultFolder.open(tmp_path) as results, pytest.raises(ValueError, match="JSON"):
-        results.publish({}, {MANIFEST: {"ratio": float("inf")}})
-
-
 @pytest.mark.parametrize(
     ("where", "reason"), [("file", "it is not a folder"), ("file/below/it", "it is not a folder")]
 )

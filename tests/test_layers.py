@@ -226,7 +226,7 @@ def test_a_layer_map_survives_json() -> None:
     layers = LayerMap(
         places={
             "a": Place(tensor="t", permutation=(0, 2, 3, 1)),
-            "b": Place(tensor="u"),
+            "b": Place(tensor="u", reshaped=True),
             "scalar": Place(tensor="v", permutation=()),
             "c": Place(absence=Absence.FUSED, into="a"),
             "d": Place(absence=Absence.OPAQUE, detail="inside a custom operator"),

@@ -26,7 +26,7 @@ PACKAGE = ROOT / "bridge"
 # not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "availability", "outcome", "layers"),
+    ("registry", "availability", "outcome", "layers", "quiet"),
     ("formats",),
     ("artifact",),
     ("live", "samples", "inspection", "toolchain"),
