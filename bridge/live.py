@@ -30,6 +30,12 @@ class LiveModel:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     dynamic: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # keyword inputs in the order of the parameters: captured graphs keep the order of the call
+        order = list(bind_arguments(self.module, self.args, self.kwargs))
+        kwargs = dict(sorted(self.kwargs.items(), key=lambda item: order.index(item[0])))
+        object.__setattr__(self, "kwargs", kwargs)
+
     def inputs(self) -> dict[str, torch.Tensor]:
         """Return the tensors among the example inputs by name, in the order of ``forward``."""
         return named_tensors(self.arguments())
@@ -41,6 +47,15 @@ class LiveModel:
             InputError: They do not fit the parameters of ``forward``.
         """
         return bind_arguments(self.module, self.args, self.kwargs)
+
+    def copies(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return copies of the example inputs: a model may change them in place."""
+        return self.with_inputs({n: each.detach().numpy() for n, each in self.inputs().items()})
+
+    def run(self) -> Any:
+        """Run the module once on copies of its example inputs."""
+        args, kwargs = self.copies()
+        return self.module(*args, **kwargs)
 
     def with_inputs(self, arrays: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return ``args`` and ``kwargs`` with the tensors replaced by arrays of the same names."""

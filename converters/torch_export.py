@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import io
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +30,16 @@ def convert(task: HopTask) -> HopResult:
     live: LiveModel = task.live
     task.enter(Stage.CAPTURE)
     with torch.no_grad():
-        program = _export(live)
+        result = live.run()
+        outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
+        program = _export(live, tensors_only=_has_other_leaves(result))
         task.enter(Stage.COMPARE)
-        outputs = named_outputs(live)
         _check(live, program, list(outputs.values()))
     spine = spine_of(program)
     task.enter(Stage.SERIALIZE)
-    torch.export.save(program, task.out)
+    buffer = io.BytesIO()  # native code that writes to a full disk ends the process
+    torch.export.save(program, buffer)
+    task.out.write_bytes(buffer.getbuffer())
     return HopResult(
         signature=_signature(live, program, outputs),
         layer_map=identity_map(spine.ids()),
@@ -43,20 +49,33 @@ def convert(task: HopTask) -> HopResult:
     )
 
 
-def named_outputs(live: LiveModel) -> dict[str, torch.Tensor]:
-    """Run the module on its example inputs and return its outputs by name."""
-    args, kwargs = _fresh(live)
-    result = live.module(*args, **kwargs)
-    return dict(zip(output_names(result), tensors_of(result), strict=True))
+def _has_other_leaves(result: Any) -> bool:
+    """Whether a result has something beside tensors: ``None``, a number."""
+    from torch.utils import _pytree as pytree
+
+    return len(pytree.tree_leaves(result)) != len(tensors_of(result))
 
 
-def _export(live: LiveModel) -> torch.export.ExportedProgram:
+def _returning_tensors(module: torch.nn.Module) -> torch.nn.Module:
+    """The module with only the tensors of its result, which is all that other formats can hold."""
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def tensors(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(tensors_of(forward(*args, **kwargs)))
+
+    same = copy.copy(module)  # the same parameters and submodules, so the same names
+    same.forward = tensors
+    return same
+
+
+def _export(live: LiveModel, *, tensors_only: bool) -> torch.export.ExportedProgram:
     import torch
 
     try:
         with quiet_torch():
             return torch.export.export(
-                live.module,
+                _returning_tensors(live.module) if tensors_only else live.module,
                 live.args,
                 dict(live.kwargs) or None,
                 dynamic_shapes=_dynamic_shapes(live),
@@ -93,7 +112,7 @@ def _dynamic_shapes(live: LiveModel) -> dict[str, Any] | None:
 def _check(live: LiveModel, program: torch.export.ExportedProgram, wanted: list[Any]) -> None:
     import torch
 
-    args, kwargs = _fresh(live)
+    args, kwargs = live.copies()
     got = tensors_of(program.module()(*args, **kwargs))
     for index, (expected, actual) in enumerate(zip(wanted, got, strict=True)):
         close = expected.shape == actual.shape and torch.allclose(
@@ -104,11 +123,6 @@ def _check(live: LiveModel, program: torch.export.ExportedProgram, wanted: list[
                 f"the captured graph does not give the module's own output {index}",
                 hint="the model keeps state or draws random numbers between calls",
             )
-
-
-def _fresh(live: LiveModel) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Copies of the example inputs: a model may change them in place."""
-    return live.with_inputs({name: each.numpy() for name, each in live.inputs().items()})
 
 
 def _signature(

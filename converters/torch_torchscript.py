@@ -53,8 +53,9 @@ def convert(task: HopTask) -> HopResult:
         else:
             scripted = _trace_or_script(live, notes)
         task.enter(Stage.SERIALIZE)
-        scripted.save(str(task.out))
-        result = _run_module(live)
+        # in memory first: native code that writes to a full disk ends the process
+        task.out.write_bytes(scripted.save_to_buffer())
+        result = live.run()
         loaded = torch.jit.load(str(task.out))  # type: ignore[no-untyped-call]
     outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
     return HopResult(
@@ -109,7 +110,7 @@ def _checked_trace(live: LiveModel, trials: int, notes: list[str]) -> Any:
     if difference:
         raise MismatchError(f"a trace would not be this model: {difference}")
     if flat:
-        names = ", ".join(output_names(_run_module(live)))
+        names = ", ".join(output_names(live.run()))
         notes.append(f"TorchScript cannot return this structure; it returns a tuple: {names}")
     return traced
 
@@ -118,7 +119,7 @@ def _trace(live: LiveModel) -> tuple[Any, bool]:
     """Return a trace, and whether it takes and returns flat tensors instead of nested ones."""
     import torch
 
-    args, kwargs = _copies(live)
+    args, kwargs = live.copies()
     try:
         if kwargs:
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
@@ -195,11 +196,6 @@ def _disagreement(live: LiveModel, traced: Any, flat: bool, trials: int) -> str:
     return ""
 
 
-def _run_module(live: LiveModel) -> Any:
-    args, kwargs = _copies(live)
-    return live.module(*args, **kwargs)
-
-
 def _agree(expected: torch.Tensor, actual: torch.Tensor) -> bool:
     return expected.shape == actual.shape and bool(
         np.allclose(
@@ -210,10 +206,6 @@ def _agree(expected: torch.Tensor, actual: torch.Tensor) -> bool:
             equal_nan=True,
         )
     )
-
-
-def _copies(live: LiveModel) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return live.with_inputs({name: tensor.numpy() for name, tensor in live.inputs().items()})
 
 
 register_hop(

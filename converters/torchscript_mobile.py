@@ -21,7 +21,8 @@ def convert(task: HopTask) -> HopResult:
         module = torch.jit.load(task.source.path)  # type: ignore[no-untyped-call]
     task.enter(Stage.SERIALIZE)
     with quiet_torch():  # that the lite interpreter is deprecated is said in the documentation
-        module._save_for_lite_interpreter(str(task.out), _use_flatbuffer=True)
+        content = module._save_to_buffer_for_lite_interpreter(_use_flatbuffer=True)
+    task.out.write_bytes(content)
     opaque = Place(absence=Absence.OPAQUE, detail="the lite interpreter shows no inner tensors")
     return HopResult(
         signature=task.source.signature,

@@ -294,6 +294,17 @@ def test_the_text_of_the_source_counts(theirs: Any, tmp_path: Path) -> None:
     assert told(build(load(tmp_path / "net.py"))) == before
 
 
+def test_code_that_is_older_than_its_file_is_not_taken_for_the_new(
+    theirs: Any, tmp_path: Path
+) -> None:
+    """Who edits a file while it is loaded makes results of the old code beside the new text."""
+    before = told(build(theirs))
+    (tmp_path / "net.py").write_text(SOURCE.replace("return x * 2", "return x * 3"))
+    mixed = told(build(theirs))
+    after = told(build(load(tmp_path / "net.py")))
+    assert len({before, mixed, after}) == 3
+
+
 def test_the_text_of_another_file_of_the_users_counts(theirs: Any, tmp_path: Path) -> None:
     before = told(build(theirs))
     (tmp_path / "ops.py").write_text("def gain(x):\n    return x * 2\n")

@@ -128,7 +128,7 @@ def convert(
         inputs: Example inputs of a module: a tuple of positional ones, or a mapping by name.
         to: Names of formats: ``"tflite"``, ``["onnx", "tflite"]``.
         out: Folder for the results. What is in it stays as it was until the new results are
-            complete.
+            complete, and if there are none.
         source_options: Weights, declared and real inputs.
         options: Route, options of the hops, limits.
         validate: Whether the artifacts are run and compared.
@@ -208,7 +208,9 @@ class _Run:
             validation=validation,
             key=key,
         )
-        stale = self._publish(execution, manifest, report, conversions)
+        stale: tuple[str, ...] = ()
+        if not manifest or any(each.artifact for each in conversions):
+            stale = self._publish(execution, manifest, report, conversions)
         return self._result(reached, report, stale=stale, reused=False)
 
     def _execution(self, manifest: Mapping[str, Any]) -> Execution:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifact import Artifact, Signature, digest, size_of
-from ..errors import BridgeError
+from ..errors import BridgeError, UnavailableError
 from ..formats import TORCH, Format
 from ..hop import Hop, reference_of, run_hop
 from ..layers import LayerMap, Spine
@@ -126,7 +126,7 @@ class Execution:
         tried: list[TriedRoute] = []
         try:
             plan(self.source.format, target, route)
-        except BridgeError as error:
+        except UnavailableError as error:
             return Reached(target=target, made=None, tried=(), error=error)
         for each in routes(self.source.format, target, name=route):
             made, attempt = self._follow(each)

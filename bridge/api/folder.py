@@ -14,11 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from ..errors import SourceError, StorageError
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
 EXAMPLES = "examples.npz"
+
+_SCRATCH = ".new-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,9 @@ class ResultFolder:
         """Make the folder if there is none; ``StorageError`` if it cannot be written."""
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-            return cls(path=path, scratch=Path(tempfile.mkdtemp(prefix=".new-", dir=path)))
+            _remove_orphans(path)
+            prefix = f"{_SCRATCH}{os.getpid()}-"
+            return cls(path=path, scratch=Path(tempfile.mkdtemp(prefix=prefix, dir=path)))
 
     @classmethod
     def temporary(cls) -> ResultFolder:
@@ -112,6 +118,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SourceError(f"{path} is damaged: not an object")
     return data
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove the scratch folders of processes that were killed."""
+    for folder in path.glob(f"{_SCRATCH}*"):
+        pid = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace(new: Path, old: Path) -> None:

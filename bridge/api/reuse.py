@@ -13,7 +13,7 @@ import sysconfig
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def hop_key(parent: str, hop: Hop, options: Mapping[str, Any]) -> str:
     else:
         versions = {hop.place: toolchain_named(hop.place).folder.name}
     module = sys.modules[hop.convert.__module__]
-    code = _file_digest(Path(str(module.__file__)))
+    code = _first_digest(Path(str(module.__file__)))
     return key_of(parent, hop.name, dict(options), versions, code, own_code())
 
 
@@ -89,6 +89,7 @@ def fingerprint(live: LiveModel) -> str | None:
         file = getattr(sys.modules[name], "__file__", None)
         if file and _is_users(file):
             content.text(_file_digest(Path(file)))
+            content.code_of(sys.modules[name])
     return key_of("live", content.digest(), version_of("torch"))
 
 
@@ -109,6 +110,17 @@ class _Content:
     def text(self, text: str) -> None:
         encoded = text.encode(errors="surrogatepass")
         self._total.update(f"{len(encoded)}:".encode() + encoded)
+
+    def code_of(self, module: ModuleType) -> None:
+        """Feed the code that a module has in memory: its file may have changed since."""
+        for name, member in list(vars(module).items()):
+            if getattr(member, "__module__", None) != module.__name__:
+                continue
+            for each in vars(member).values() if inspect.isclass(member) else (member,):
+                function = inspect.unwrap(each) if callable(each) else each
+                if inspect.isfunction(function):
+                    self.text(name)
+                    self._code(function.__code__, {})
 
     def value(self, value: Any) -> None:
         """Feed a value; ``UnknownContentError`` if there is no way to tell what is in it."""
@@ -233,6 +245,11 @@ class _Content:
             self.text(reduced)
         else:
             self._all(list(part) if isinstance(part, Iterator) else part for part in reduced)
+
+
+@functools.cache
+def _first_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache

@@ -311,10 +311,9 @@ def _try(live: LiveModel, seconds: float) -> None:
     import torch
 
     given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
-    args, kwargs = live.with_inputs({n: t.detach().numpy() for n, t in live.inputs().items()})
     try:
         with torch.no_grad(), time_limit(seconds):
-            _run_user_code("the model", lambda: live.module(*args, **kwargs))
+            _run_user_code("the model", live.run)
     except TimeLimitError:
         raise SourceError(
             f"the model gave no result within {seconds:g} s on its example inputs",
