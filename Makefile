@@ -19,7 +19,7 @@ demo: install  ## convert a small CNN to every format, run it everywhere, show h
 	  --to torchscript,mobile,onnx,tflite --out out/digits_cnn
 
 test: install check  ## lint, types and all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 check: install
 	$(BIN)/ruff check .

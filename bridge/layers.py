@@ -184,6 +184,26 @@ class LayerMap:
                 places[layer] = Place(absence=absence, detail=detail)
         return LayerMap(places=places)
 
+    def resolved(self) -> LayerMap:
+        """Return the map with every fused layer fused into one that has a tensor, if there is one.
+
+        A hop may fuse the layer that an earlier hop fused another one into.
+        """
+
+        def end(place: Place) -> Place:
+            into, seen = place.into, set[str]()
+            while into in self.places and self.places[into].tensor is None and into not in seen:
+                seen.add(into)
+                into = self.places[into].into
+            return replace(place, into=into or place.into)
+
+        return LayerMap(
+            places={
+                layer: end(place) if place.absence is Absence.FUSED else place
+                for layer, place in self.places.items()
+            }
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the map as plain JSON data, without empty fields."""
         return {

@@ -194,6 +194,7 @@ def _spec(
 
 _COMMON: Mapping[str, Any] = {
     "source": ONNX, "loss": 2, "cost": 30.0, "place": TOOLCHAIN, "options": ("io_layout",),
+    "imports": ("tensorflow", "onnx2tf"),
 }  # fmt: skip
 
 register_hop(

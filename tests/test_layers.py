@@ -235,3 +235,17 @@ def test_a_layer_map_survives_json() -> None:
     again = LayerMap.from_json(json.loads(json.dumps(layers.to_json())))
     assert again == layers
     assert list(again.places) == list(layers.places)
+
+
+def test_a_layer_fused_into_a_fused_one_ends_where_there_is_a_tensor() -> None:
+    fused = {
+        "conv": Place(absence=Absence.FUSED, into="norm"),
+        "norm": Place(absence=Absence.FUSED, into="relu"),
+        "relu": Place(tensor="r"),
+        "lost": Place(absence=Absence.FUSED, into="gone"),
+        "gone": Place(absence=Absence.UNEXPLAINED),
+    }
+    resolved = LayerMap(places=fused).resolved()
+    assert resolved.place("conv").into == "relu"
+    assert resolved.place("norm").into == "relu"
+    assert resolved.place("lost").into == "gone"

@@ -262,3 +262,6 @@ def test_top1_agreement_is_the_share_of_rows_with_the_same_class() -> None:
 def test_accuracy_is_the_share_of_rows_with_the_true_class() -> None:
     outputs = np.array([[[0.1, 0.9], [0.8, 0.2]], [[0.3, 0.7], [NAN, 0.9]]])
     assert accuracy(outputs, np.array([[1, 0], [0, 1]])) == 0.5
+    assert accuracy(outputs, np.array([[[1], [0]], [[0], [1]]])) == 0.5, "a column of labels"
+    with pytest.raises(ValueError, match="reshape"):
+        accuracy(outputs, np.array([[1], [0]]))

@@ -161,8 +161,13 @@ def top1_agreement(reference: NDArray[Any], actual: NDArray[Any]) -> float:
 
 
 def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return the share of rows ``[..., classes]`` whose largest entry is at the label's index."""
-    return float(((outputs.argmax(-1) == labels) & ~np.isnan(outputs).any(-1)).mean())
+    """Return the share of rows ``[..., classes]`` whose largest entry is at the label's index.
+
+    Raises:
+        ValueError: There is not one label for each row.
+    """
+    best = outputs.argmax(-1)
+    return float(((best == labels.reshape(best.shape)) & ~np.isnan(outputs).any(-1)).mean())
 
 
 def _wide(array: NDArray[Any], parts: bool) -> NDArray[np.float64]:

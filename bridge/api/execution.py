@@ -197,6 +197,9 @@ class Execution:
         if known not in self._done:
             started = time.perf_counter()
             try:
+                if hop.place != IN_PROCESS and not self._stored(hop, parent):
+                    self.pool.ready(hop.place, Stage.LOAD)
+                started = time.perf_counter()  # making a toolchain is no part of a conversion
                 self._done[known] = self._run(hop, parent, started)
             except WorkFailure as error:
                 self._done[known] = Outcome(
@@ -211,9 +214,10 @@ class Execution:
 
     def _run(self, hop: Hop, parent: Made, started: float) -> Made:
         options = self._options_of(hop)
-        key = hop_key(parent.key, hop, options) if parent.key else None
-        if key is not None and key in self.stored:
-            return _reused(self.stored[key])
+        key = self._key(hop, parent)
+        stored = self._stored(hop, parent)
+        if stored is not None:
+            return _reused(stored)
         self.say(f"{hop.title}: {hop.source} → {hop.target}")
         with storage_errors(self.scratch):
             folder = Path(tempfile.mkdtemp(prefix=f"{hop.name}-", dir=self.scratch))
@@ -251,7 +255,7 @@ class Execution:
             producer=hop.name,
             producer_version=answer["producer_version"],
             parent=parent.artifact.sha256 if parent.artifact else "",
-            layer_map=LayerMap.from_json(answer["layer_map"]),
+            layer_map=LayerMap.from_json(answer["layer_map"]).resolved(),
             spine=spine,
             notes=tuple(answer["notes"]),
         )
@@ -261,6 +265,13 @@ class Execution:
             live=answer.get("live") if hop.place == IN_PROCESS else None,
             seconds=parent.seconds + time.perf_counter() - started,
         )
+
+    def _key(self, hop: Hop, parent: Made) -> str | None:
+        return hop_key(parent.key, hop, self._options_of(hop)) if parent.key else None
+
+    def _stored(self, hop: Hop, parent: Made) -> ManifestEntry | None:
+        key = self._key(hop, parent)
+        return self.stored.get(key) if key is not None else None
 
     def _options_of(self, hop: Hop) -> dict[str, Any]:
         return {

@@ -114,13 +114,11 @@ class _Content:
     def code_of(self, module: ModuleType) -> None:
         """Feed the code that a module has in memory: its file may have changed since."""
         for name, member in list(vars(module).items()):
-            if getattr(member, "__module__", None) != module.__name__:
-                continue
-            for each in vars(member).values() if inspect.isclass(member) else (member,):
-                function = inspect.unwrap(each) if callable(each) else each
-                if inspect.isfunction(function):
+            members = vars(member).values() if inspect.isclass(member) else (member,)
+            for function in filter(inspect.isfunction, members):
+                if function.__module__ == module.__name__:
                     self.text(name)
-                    self._code(function.__code__, {})
+                    self._code(inspect.unwrap(function).__code__, {})
 
     def value(self, value: Any) -> None:
         """Feed a value; ``UnknownContentError`` if there is no way to tell what is in it."""

@@ -66,7 +66,7 @@ class Terminal:
             with self.err.status("starting") as status:
                 yield lambda text: status.update(escape(text))
         else:
-            yield lambda text: self.err.print(escape(text))
+            yield lambda text: self.err.print(escape(text), soft_wrap=True)
 
 
 def _width() -> int | None:

@@ -95,10 +95,7 @@ class WorkPool:
         """
         if job.place == IN_PROCESS:
             return self._call_here(job)
-        try:
-            worker = self.worker(job.place)
-        except BridgeError as error:  # its toolchain cannot be made
-            raise failure(describe(error), job.first_stage) from error
+        worker = self.ready(job.place, job.first_stage)
         try:
             return worker.call(
                 job.function,
@@ -110,6 +107,17 @@ class WorkPool:
         finally:
             if not worker.alive:
                 self._workers.pop(job.place).close()
+
+    def ready(self, place: str, stage: Stage) -> WorkerProcess:
+        """Return the worker of a place; its toolchain is made now if there is none.
+
+        Raises:
+            WorkFailure: The toolchain cannot be made.
+        """
+        try:
+            return self.worker(place)
+        except BridgeError as error:
+            raise failure(describe(error), stage) from error
 
     def preload(self, place: str, modules: Sequence[str]) -> None:
         """Start the worker of a place and let it import modules, without waiting for it.
