@@ -191,9 +191,10 @@ class LayerMap:
         """
 
         def end(place: Place) -> Place:
-            into, seen = place.into, set[str]()
-            while into in self.places and self.places[into].tensor is None and into not in seen:
-                seen.add(into)
+            into = place.into
+            for _ in self.places:  # a chain is no longer than that
+                if into not in self.places or self.places[into].tensor is not None:
+                    break
                 into = self.places[into].into
             return replace(place, into=into or place.into)
 
