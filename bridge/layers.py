@@ -119,7 +119,7 @@ class Place:
         reshaped: Whether the tensor, once its axes are the source's, holds the layer's elements in
             the same order but in another shape.
         absence: Why there is no tensor; exactly one of ``tensor`` and ``absence`` is set.
-        into: The layer that it was fused into, if it was.
+        into: The layer that it was fused into, or that reads on behalf of an eliminated one.
         detail: More on the absence, for people.
     """
 
@@ -193,10 +193,11 @@ class LayerMap:
         def end(place: Place) -> Place:
             into = place.into
             for _ in self.places:  # a chain is no longer than that
-                if into not in self.places or self.places[into].tensor is not None:
+                met = self.places.get(into) if into is not None else None
+                if met is None or met.tensor is not None or met.into is None:
                     break
-                into = self.places[into].into
-            return replace(place, into=into or place.into)
+                into = met.into
+            return replace(place, into=into)
 
         return LayerMap(
             places={
@@ -255,7 +256,8 @@ def explain_absences(spine: Spine, mapped: Mapping[str, Place]) -> LayerMap:
 
     A layer that depends on no input was folded into a constant; one that changes nothing was
     eliminated; one whose only reader has a tensor was fused into that reader (or, through readers
-    that are fused themselves, into the next that has one). Whatever remains is unexplained.
+    that are fused or eliminated themselves, into the next that has one). Whatever remains is
+    unexplained.
 
     Args:
         spine: The layers.
@@ -285,17 +287,16 @@ def _reason(
     if layer.id not in live:
         return Place(absence=Absence.FOLDED, detail="it depends on no input")
     reading = set(readers.get(layer.id, ()))
-    if layer.op.rpartition(".")[2] in _IDENTITIES:
-        return Place(absence=Absence.ELIMINATED, detail="it changes nothing")
-    if not reading:
-        return Place(absence=Absence.ELIMINATED, detail="nothing reads it")
+    into = None
     if len(reading) == 1 and _CALLER not in reading:
         (reader,) = reading
-        place = places[reader]
-        if place.tensor is not None:
-            return Place(absence=Absence.FUSED, into=reader)
-        if place.absence is Absence.FUSED:
-            return Place(absence=Absence.FUSED, into=place.into)
+        into = reader if places[reader].tensor is not None else places[reader].into
+    if layer.op.rpartition(".")[2] in _IDENTITIES:
+        return Place(absence=Absence.ELIMINATED, into=into, detail="it changes nothing")
+    if not reading:
+        return Place(absence=Absence.ELIMINATED, detail="nothing reads it")
+    if into is not None:
+        return Place(absence=Absence.FUSED, into=into)
     return Place(absence=Absence.UNEXPLAINED)
 
 

@@ -141,7 +141,7 @@ EXPLANATIONS = {
     "dropout changes nothing": (
         chain(("a", "aten.relu", "x"), ("b", "aten.dropout", "a"), ("c", "aten.neg", "b")),
         {"a", "c"},
-        {"b": Place(absence=Absence.ELIMINATED, detail="it changes nothing")},
+        {"b": Place(absence=Absence.ELIMINATED, into="c", detail="it changes nothing")},
     ),
     "what nobody reads is eliminated": (
         chain(("a", "aten.relu", "x"), ("b", "aten.neg", "x"), outputs=("a",)),

@@ -50,12 +50,14 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON data; infinities become the texts inf and -inf."""
-        return {
-            name: value
-            if not isinstance(value, float) or math.isfinite(value)
-            else {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
-            for name, value in asdict(self).items()
-        }
+        return {name: finite_or_text(value) for name, value in asdict(self).items()}
+
+
+def finite_or_text(value: Any) -> Any:
+    """Return a value for JSON, which has no infinities and no NaN: those become texts."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
 
 
 def measure(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics:

@@ -80,6 +80,10 @@ class Validator:
                 ),
                 reason=availability.reason,
             )
+        misfit = self._misfit(artifact)
+        if misfit:
+            outcome = replace(blank.outcome, stage=Stage.COMPARE, symptom=Symptom.MISMATCH)
+            return replace(blank, outcome=outcome, verdict=Verdict.FAIL, reason=misfit)
         self.say(f"{blank.target}: {self.samples.count} samples in {runtime.title}")
         try:
             recording = self.runner.run(runtime, artifact, self.samples)
@@ -91,6 +95,16 @@ class Validator:
                 reason=f"{error.symptom} at {error.stage}: {error.message}",
             )
         return self._compared(blank, recording, runtime)
+
+    def _misfit(self, artifact: Artifact) -> str:
+        """Say why an artifact cannot be compared at all, or nothing."""
+        for kind, its, wanted in (
+            ("input", artifact.signature.inputs, self.runner.inputs),
+            ("output", artifact.signature.outputs, self.reference.outputs),
+        ):
+            if len(its) != len(wanted):
+                return f"it has {len(its)} {kind}(s), and its source {len(wanted)}"
+        return ""
 
     def _compared(self, blank: TargetResult, recording: Run, runtime: Runtime) -> TargetResult:
         artifact = blank.artifact
@@ -201,6 +215,8 @@ class Validator:
     def _accuracy(self, outputs: NDArray[Any]) -> float | None:
         labels = self.samples.labels
         if labels is None or labels.dtype.kind not in "iu" or not _is_scores(outputs):
+            return None
+        if labels.shape != outputs.shape[:-1]:
             return None
         return accuracy(outputs, labels)
 

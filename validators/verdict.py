@@ -44,7 +44,7 @@ THRESHOLDS: dict[str, Thresholds] = {
     "float32": Thresholds(warn_db=90.0, fail_db=70.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.999),
 }
 
-_ORDER = (Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.NOT_RUN)
+_ORDER = (Verdict.PASS, Verdict.WARN, Verdict.NOT_RUN, Verdict.FAIL)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -78,7 +78,7 @@ class ResultFolder:
         """
         with storage_errors(self.path):
             for name, data in documents.items():
-                text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+                text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
                 (self.scratch / name).write_text(text, encoding="utf-8")
             for new in files.values():
                 new.stat()

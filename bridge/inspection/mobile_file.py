@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from flatbuffers import number_types as numbers
-from flatbuffers.table import Table
+from typing import TYPE_CHECKING, Any
 
 from .dtypes import C10_TYPES, bytes_of, name_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
 from .flatbuffer import mapped
+
+if TYPE_CHECKING:
+    from flatbuffers.table import Table
 
 # Module
 _BYTECODE_VERSION, _EXTRA_FILES, _METHODS, _STATE, _IVALUES = 0, 1, 2, 3, 4
@@ -44,6 +44,8 @@ def inspect_mobile(path: Path) -> Facts:
     Raises:
         DamagedError: It refers to something that is not in the file.
     """
+    from flatbuffers.table import Table
+
     with mapped(path) as data:
         module = Table(data, int.from_bytes(data[:4], "little"))
         for storage in _tables(module, _STORAGES):
@@ -72,6 +74,8 @@ def inspect_mobile(path: Path) -> Facts:
 
 def _uses(method: Table) -> Iterator[tuple[str, None]]:
     """Name of the operator of every instruction that calls one."""
+    from flatbuffers import number_types as numbers
+
     names = [
         ".".join(filter(None, (_text(each, 0), _text(each, 1))))
         for each in _tables(method, _OPERATORS)
@@ -90,6 +94,8 @@ def _weights(
     They are keyed by where they are stored. A scalar constant is a number of the source code,
     which tracing turned into a tensor.
     """
+    from flatbuffers import number_types as numbers
+
     found = {}
     seen: set[int] = set()
     constants = [index for method in methods for index in _indices(method, _CONSTANTS)]
@@ -128,6 +134,8 @@ def _check_bytes(storage: Table, size: int) -> None:
 
 def _union(value: Table) -> tuple[int, Table]:
     """Kind and table of an IValue; ``None`` is kind 0, with the IValue itself for a table."""
+    from flatbuffers import number_types as numbers
+
     return _number(value, 0, numbers.Uint8Flags), _table(value, 1) or value
 
 
@@ -137,9 +145,12 @@ def _field(table: Table, slot: int) -> int:
     return table.Pos + offset if offset else 0
 
 
-def _number(table: Table, slot: int, kind: Any = numbers.Uint32Flags) -> int:
+def _number(table: Table, slot: int, kind: Any = None) -> int:
+    """An unsigned 32-bit number of a table, or one of another kind; 0 if it is not stored."""
+    from flatbuffers import number_types as numbers
+
     position = _field(table, slot)
-    return int(table.Get(kind, position)) if position else 0
+    return int(table.Get(kind or numbers.Uint32Flags, position)) if position else 0
 
 
 def _text(table: Table, slot: int) -> str:
@@ -148,6 +159,8 @@ def _text(table: Table, slot: int) -> str:
 
 
 def _table(table: Table, slot: int) -> Table | None:
+    from flatbuffers.table import Table
+
     position = _field(table, slot)
     return Table(table.Bytes, table.Indirect(position)) if position else None
 
@@ -166,10 +179,14 @@ def _numbers(table: Table, slot: int, kind: Any) -> list[int]:
 
 
 def _indices(table: Table, slot: int) -> list[int]:
+    from flatbuffers import number_types as numbers
+
     return _numbers(table, slot, numbers.Uint32Flags)
 
 
 def _tables(table: Table, slot: int) -> Iterator[Table]:
+    from flatbuffers.table import Table
+
     start, length = _vector(table, slot)
     for position in range(start, start + 4 * length, 4):
         yield Table(table.Bytes, table.Indirect(position))

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING
 
 from ..artifact import TensorSpec
 from .dtypes import bytes_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
+
+if TYPE_CHECKING:
+    import onnx
 
 # Since this version a model has to name the opsets that it uses.
 _IR_WITH_OPSETS = 3
@@ -24,6 +25,9 @@ def inspect_onnx(path: Path) -> Facts:
     Raises:
         DamagedError: It is not one.
     """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     try:
         # the format is named, because the loader would tell it by the suffix
         model = onnx.load_model(path, format="protobuf", load_external_data=False)
@@ -105,6 +109,8 @@ def _uses(
 
 def _since(operator: str, domain: str, opset: int | None) -> int | None:
     """Version of the operator that an opset contains; ``None`` if ONNX does not define it."""
+    import onnx
+
     if opset is None or not onnx.defs.has(operator, domain):
         return None
     try:
@@ -114,6 +120,8 @@ def _since(operator: str, domain: str, opset: int | None) -> int | None:
 
 
 def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    import onnx
+
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.g
@@ -139,6 +147,8 @@ def _stored(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
+    import onnx
+
     if tensor.data_type == onnx.TensorProto.STRING:
         return sum(len(text) for text in tensor.string_data)
     return bytes_of(math.prod(tensor.dims), _dtype(tensor.data_type))
@@ -146,6 +156,8 @@ def _bytes(tensor: onnx.TensorProto) -> int:
 
 def _dtype(code: int) -> str:
     """NumPy name of an element type."""
+    import onnx
+
     if code == onnx.TensorProto.STRING:
         return "str"
     try:
@@ -186,6 +198,8 @@ def _symbols(graph: onnx.GraphProto) -> str:
 
 def _external(path: Path, tensors: Iterable[onnx.TensorProto]) -> str:
     """Files that the weights lie in, with their sizes; a missing or short one is told as such."""
+    import onnx
+
     needed: dict[str, int] = {}
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from ai_edge_litert import schema_py_generated as schema
-from flatbuffers.table import Table
+from typing import TYPE_CHECKING, Any
 
 from ..artifact import Quantization, TensorSpec
 from .dtypes import name_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
 from .flatbuffer import mapped
+
+if TYPE_CHECKING:
+    pass
 
 _CONVERSION_METADATA = "CONVERSION_METADATA"
 _MIN_RUNTIME_VERSION = "min_runtime_version"
@@ -27,6 +28,8 @@ def inspect_tflite(path: Path) -> Facts:
     Raises:
         DamagedError: It refers to something that is not in the file.
     """
+    from ai_edge_litert import schema_py_generated as schema
+
     with mapped(path) as data:
         model = schema.Model.GetRootAs(data)
         subgraphs = _members(model, "Subgraphs")
@@ -95,7 +98,7 @@ def _spec(tensor: Any, name: str) -> TensorSpec:
     return TensorSpec(
         name=name,
         shape=tuple(None if size < 0 else size for size in sizes),
-        dtype=name_of(tensor.Type(), _TYPES),
+        dtype=name_of(tensor.Type(), _types()),
         quantization=_quantization(tensor.Quantization()),
     )
 
@@ -114,6 +117,8 @@ def _quantization(stored: Any) -> Quantization | None:
 
 def _uses(model: Any, subgraphs: list[Any]) -> Iterator[tuple[str, int]]:
     """Name and version of every operator of every subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+
     codes = []
     for code in _members(model, "OperatorCodes"):
         # files from before 2020 have only the first field, which ends at 127
@@ -121,7 +126,7 @@ def _uses(model: Any, subgraphs: list[Any]) -> Iterator[tuple[str, int]]:
         if builtin == schema.BuiltinOperator.CUSTOM:
             name = _CUSTOM + _text(code.CustomCode())
         else:
-            name = _BUILTINS.get(builtin, f"builtin {builtin}")
+            name = _builtins().get(builtin, f"builtin {builtin}")
         codes.append((name, code.Version()))
     for subgraph in subgraphs:
         for operator in _members(subgraph, "Operators"):
@@ -169,6 +174,8 @@ def _converter_version(content: bytes) -> str:
     See ``tensorflow/compiler/mlir/lite/schema/conversion_metadata.fbs``: the first field of
     ``ConversionMetadata`` is ``environment``, and the first of that ``tensorflow_version``.
     """
+    from flatbuffers.table import Table
+
     root = Table(content, int.from_bytes(content[:4], "little"))
     field = root.Offset(4)
     if not field:
@@ -186,8 +193,16 @@ def _names(enumeration: type) -> dict[int, str]:
     return {code: name for name, code in vars(enumeration).items() if isinstance(code, int)}
 
 
-_BUILTINS = _names(schema.BuiltinOperator)
-_TYPES = {
-    code: "str" if name == "STRING" else name.lower()
-    for code, name in _names(schema.TensorType).items()
-}
+@functools.cache
+def _builtins() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return _names(schema.BuiltinOperator)
+
+
+@functools.cache
+def _types() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = _names(schema.TensorType)
+    return {code: "str" if name == "STRING" else name.lower() for code, name in names.items()}

@@ -7,14 +7,15 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..artifact import TensorSpec
 from ..errors import SourceError
 from .facts import Facts, operator_counts, signature_of
 from .pytorch_archive import read_archive
+
+if TYPE_CHECKING:
+    import torch
 
 _CONTROL_FLOW = ("prim::If", "prim::Loop")
 _PACKED = "__torch__.torch.classes."
@@ -45,6 +46,8 @@ def inspect_torchscript(path: Path) -> Facts:
     Raises:
         SourceError: PyTorch cannot load it.
     """
+    import torch
+
     files = read_archive(path)
     try:
         module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
@@ -111,6 +114,8 @@ def _tensors(module: torch.jit.ScriptModule, nodes: Iterable[Any]) -> Iterator[t
 
     A scalar constant is a number of the source code, which tracing turned into a tensor.
     """
+    import torch
+
     yield from (each for each in module.state_dict().values() if isinstance(each, torch.Tensor))
     for node in nodes:
         if node.kind() == "prim::Constant" and node.hasAttribute("value"):

@@ -9,6 +9,7 @@ from .. import __version__
 from ..artifact import Artifact
 from ..layers import Spine
 from ..outcome import Outcome
+from ..validators.metrics import finite_or_text
 from ..validators.results import LayerResult, TargetResult, Validation
 from .manifest import outcome_json, versions
 
@@ -159,6 +160,6 @@ def _layer(runtime: str, row: LayerResult) -> dict[str, Any]:
         "mapped": row.mapped,
         "reason": row.reason,
         "metrics": row.metrics.to_json() if row.metrics else None,
-        "drift_ratio": row.drift_ratio,
+        "drift_ratio": finite_or_text(row.drift_ratio),
         "verdict": row.verdict.value,
     }
