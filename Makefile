@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean install
+.PHONY: install demo test check bench clean
 
 install: $(STAMP)
 
@@ -26,8 +26,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install  ## whole-process and in-process times, as a table
-	$(BIN)/python -m tests.bench
+bench: install  ## what conversions cost beside the bare library calls; the table of docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
+	$(BIN)/python -W ignore benchmarks/conversion.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info
