@@ -67,6 +67,22 @@ def _conversion(driftbridge: list[str], folder: Path, runs: int) -> None:
     ratios = [mine / theirs for mine, theirs in zip(ours[1:], bare[1:], strict=True)]
     _row("ratio of the two, pair by pair", ratios, "1.3")
     _row("the same again with validation, all reused", _times(runs, lambda: _run(again)), "3 s")
+    build = f"import sys; sys.path.insert(0, {str(HERE)!r}); import zoo; zoo.mobilenet_v2()"
+    alone = [sys.executable, "-W", "ignore", "-c", build]
+    _row("of that, importing and building the model", _times(runs, lambda: _run(alone)), "")
+    _digits(driftbridge, folder, runs)
+
+
+def _digits(driftbridge: list[str], folder: Path, runs: int) -> None:
+    """The digits CNN to four formats with validation, and the same again."""
+    fixture = str(ROOT / "fixtures" / "digits_cnn")
+    command = [*driftbridge, "convert", f"{ROOT / 'fixtures' / 'models.py'}:digits_cnn"]
+    command += ["--weights", f"{fixture}.safetensors", "--inputs", f"{fixture}.npz", "--quiet"]
+    command += ["--to", "torchscript,mobile,onnx,tflite", "--out"]
+    times = [_times(1, lambda n=n: _run([*command, str(folder / f"cnn-{n}")])) for n in range(runs)]
+    _row("digits CNN to four formats, run in five runtimes", [t for (t,) in times], "")
+    again = [*command, str(folder / "cnn-0")]
+    _row("the same again, all reused", _times(runs, lambda: _run(again)), "3 s")
 
 
 def _run(command: list[str]) -> None:
