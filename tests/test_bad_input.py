@@ -165,15 +165,17 @@ class TestWeights:
         assert "weight is [3, 5] instead of [3, 4]" in " ".join(done.stderr.split())
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder of a linear layer."""
+    folder = tmp_path_factory.mktemp("made")
+    arguments = ("--input", "input=1x4", "--to", "torchscript,onnx", "--no-validate")
+    assert convert(folder, "linear", *arguments).returncode == 0
+    return folder / "out"
+
+
 class TestFiles:
     """Model files that are truncated, or of another format than their suffix says."""
-
-    @pytest.fixture(scope="class")
-    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("made")
-        arguments = ("--input", "input=1x4", "--to", "torchscript,onnx", "--no-validate")
-        assert convert(folder, "linear", *arguments).returncode == 0
-        return folder / "out"
 
     @pytest.mark.parametrize("name", ["model.pt", "model.pt2", "model.onnx"])
     def test_truncated(self, name: str, made: Path, tmp_path: Path) -> None:

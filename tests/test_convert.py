@@ -12,6 +12,7 @@ import torch
 
 import bridge
 from bridge.api import SourceOptions
+from bridge.errors import UsageError
 from bridge.samples import InputSpec
 
 
@@ -134,3 +135,42 @@ def test_a_simplification_that_changes_the_result_is_not_taken(
     )
     with pytest.raises(MismatchError, match="changed the result"):
         onnx_simplify.convert(task)
+
+
+def test_a_file_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    first = bridge.convert(small(), (IMAGE,), to=["onnx", "torchscript"], out=tmp_path)
+    assert bridge.convert(small(), (IMAGE,), to=["onnx", "torchscript"], out=tmp_path).reused
+    (tmp_path / "model.pt").unlink()
+    (tmp_path / "model.onnx").write_bytes(b"somebody wrote something else here")
+    again = bridge.convert(small(), (IMAGE,), to=["onnx", "torchscript"], out=tmp_path)
+    assert not again.reused
+    assert again.ok
+    assert (tmp_path / "model.pt").exists()
+    assert onnx.load(tmp_path / "model.onnx").graph.node
+    assert first.report["layers"]
+
+
+def test_other_weights_are_another_model(tmp_path: Path) -> None:
+    bridge.convert(small(), (IMAGE,), to="torchscript", out=tmp_path)
+    changed = small()
+    with torch.no_grad():
+        changed.head.bias[0] += 1
+    result = bridge.convert(changed, (IMAGE,), to="torchscript", out=tmp_path)
+    assert not any(outcome.reused for outcome in result.outcomes)
+
+
+def test_what_is_stale_stays_named_until_it_is_replaced(tmp_path: Path) -> None:
+    other, row = torch.nn.Linear(3, 2).eval(), (torch.zeros(1, 3),)
+    bridge.convert(small(), (IMAGE,), to="onnx", out=tmp_path, validate=False)
+    first = bridge.convert(other, row, to="torchscript", out=tmp_path, validate=False)
+    assert first.stale == ("model.onnx",)
+    more = bridge.convert(other, row, to="mobile", out=tmp_path, validate=False)
+    assert more.stale == ("model.onnx",)
+    replaced = bridge.convert(other, row, to="onnx", out=tmp_path, validate=False)
+    assert replaced.stale == ()
+
+
+def test_a_source_is_no_target_of_itself(onnx_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is onnx already"):
+        bridge.convert(onnx_file, to=["tflite", "onnx"], out=tmp_path)
+    assert not list(tmp_path.iterdir())

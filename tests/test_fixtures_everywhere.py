@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from conftest import EVERY_FORMAT, FIXTURES, Converted, fixture_options
 
-from bridge.api import ConvertOptions, SourceOptions, convert, validate
+from bridge.api import SourceOptions, convert, validate
 from bridge.artifact import digest
 from bridge.report import load_schema
 
@@ -112,7 +112,7 @@ def test_one_more_target_reuses_the_shared_hops(name: str, tmp_path: Path) -> No
         to=["onnx", "torchscript"],
         out=tmp_path,
         source_options=fixture_options(name),
-        options=ConvertOptions(validate=False),
+        validate=False,
     )
     assert not more.reused
     reused = {outcome.subject: outcome.reused for outcome in more.outcomes}

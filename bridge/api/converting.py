@@ -95,18 +95,12 @@ class ConvertOptions:
     Attributes:
         route: Only routes of this name, or through the hop of this name.
         hop_options: Options of hops, such as ``opset``.
-        validate: Whether the artifacts are run and compared.
         limits: Time and memory of each piece of work.
     """
 
     route: str | None = None
     hop_options: Mapping[str, Any] = field(default_factory=dict)
-    validate: bool = True
     limits: Limits = field(default_factory=Limits)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the options as plain JSON data."""
-        return {"route": self.route, "validate": self.validate, **self.hop_options}
 
 
 def convert(
@@ -145,14 +139,21 @@ def convert(
     """
     formats = _formats([to] if isinstance(to, str) else to)
     options = options or ConvertOptions()
-    options = replace(options, validate=options.validate and validate)
     opened = open_source(model, inputs, source_options or SourceOptions(), options.limits.seconds)
+    if opened.source.format in formats:
+        raise UsageError(f"the source is {opened.source.format} already")
     with (
         ResultFolder.open(Path(out)) as folder,
         WorkPool(limits=options.limits, progress=say) as pool,
     ):
         return _Run(
-            opened=opened, formats=formats, folder=folder, pool=pool, options=options, say=say
+            opened=opened,
+            formats=formats,
+            folder=folder,
+            pool=pool,
+            options=options,
+            validate=validate,
+            say=say,
         ).run()
 
 
@@ -174,6 +175,7 @@ class _Run:
     folder: ResultFolder
     pool: WorkPool
     options: ConvertOptions
+    validate: bool
     say: Say
 
     def run(self) -> Result:
@@ -182,13 +184,13 @@ class _Run:
         for each in self.formats:
             execution.preload(each, self.options.route)
         reference = self._reference(execution)
-        reached = [self._reach(execution, each) for each in self.formats]
+        reached = [execution.reach(each, self.options.route) for each in self.formats]
         key = self._report_key(reached, reference)
         earlier = self._earlier_report(key)
-        if earlier is not None:
+        if earlier is not None and all(each.made and each.made.reused for each in reached):
             return self._result(reached, earlier, stale=(), reused=True)
         validation = None
-        if self.options.validate:
+        if self.validate:
             artifacts = [each.made.artifact for each in reached if each.made]
             validation = compare(
                 source=self.opened.source,
@@ -202,7 +204,7 @@ class _Run:
         conversions = [self._conversion(each) for each in reached]
         report = report_document(
             source=self.opened.to_json(),
-            options=self.options.to_json(),
+            options=self._options(),
             conversions=conversions,
             spine=execution.spine,
             validation=validation,
@@ -237,10 +239,9 @@ class _Run:
             return None
         return execution.reach(EXPORTED)
 
-    def _reach(self, execution: Execution, target: Format) -> Reached:
-        if target == self.opened.source.format:
-            raise UsageError(f"the source is {target} already")
-        return execution.reach(target, self.options.route)
+    def _options(self) -> dict[str, Any]:
+        options = self.options
+        return {"route": options.route, "validate": self.validate, **options.hop_options}
 
     def _report_key(self, reached: Sequence[Reached], reference: Reached | None) -> str | None:
         keys = [each.made.key if each.made else None for each in reached]
@@ -253,9 +254,7 @@ class _Run:
         ]
         labels = None if samples.labels is None else array_digest(samples.labels)
         referred = reference.made.key if reference and reference.made else None
-        return key_of(
-            keys, referred, content, labels, samples.origin, self.options.to_json(), own_code()
-        )
+        return key_of(keys, referred, content, labels, samples.origin, self._options(), own_code())
 
     def _earlier_report(self, key: str | None) -> dict[str, Any] | None:
         file = self.folder.path / REPORT
@@ -293,12 +292,15 @@ class _Run:
         new = {entry.artifact.path.name for entry in entries}
         same_source = bool(before) and before["source"]["key"] == self.opened.key is not None
         kept = [each for each in before.get("artifacts", ()) if each["path"] not in new]
+        left = {*before.get("stale", ())} - new
+        if not same_source:
+            left |= {each["path"] for each in kept}
         manifest = manifest_document(
             source=self.opened.to_json(),
-            options=self.options.to_json(),
+            options=self._options(),
             entries=entries,
             outcomes=[o for each in conversions for _, outcomes in each.routes for o in outcomes],
-            stale=[] if same_source else [each["path"] for each in kept],
+            stale=sorted(name for name in left if (self.folder.path / name).exists()),
         )
         if same_source:
             manifest["artifacts"] += kept

@@ -87,9 +87,9 @@ def convert(
                 options=ConvertOptions(
                     route=route,
                     hop_options={"opset": opset, "script": script or None},
-                    validate=not no_validate,
                     limits=limits(timeout, memory),
                 ),
+                validate=not no_validate,
                 say=say,
             )
         show(terminal, result.report)
