@@ -144,6 +144,38 @@ def draw_like(examples: Mapping[str, NDArray[Any]], seed: int) -> Arrays:
     return drawn
 
 
+def vary(examples: Mapping[str, NDArray[Any]]) -> dict[str, Arrays]:
+    """Return inputs that lie apart from the examples, where another path of a model may begin.
+
+    Drawn inputs resemble the examples, so that a condition such as ``x.sum() > 0`` may hold for all
+    of them. These do not: the example mirrored (negated, or within its range where that is bounded
+    or of integers), its least value everywhere, and its greatest.
+
+    Returns:
+        A description of each → inputs by name.
+    """
+    return {
+        "the example inputs mirrored": {name: _mirror(each) for name, each in examples.items()},
+        "the example inputs' least value everywhere": {
+            name: np.full_like(each, each.min()) if each.size else each
+            for name, each in examples.items()
+        },
+        "the example inputs' greatest value everywhere": {
+            name: np.full_like(each, each.max()) if each.size else each
+            for name, each in examples.items()
+        },
+    }
+
+
+def _mirror(example: NDArray[Any]) -> NDArray[Any]:
+    if not example.size:
+        return example
+    if example.dtype.kind == "b":
+        return np.asarray(~example)
+    bounded = example.dtype.kind in "iu" or (example.min() >= 0 and example.max() <= 1)
+    return np.asarray(example.min() + example.max() - example if bounded else -example)
+
+
 def draw_samples(examples: Mapping[str, NDArray[Any]], count: int) -> Samples:
     """Return the examples and ``count - 1`` drawn after them."""
     rows: Sequence[Mapping[str, NDArray[Any]]] = [

@@ -12,7 +12,7 @@ from ..hop import Hop, HopResult, HopTask, register_hop
 from ..live import LiveModel, output_names, signature_of, tensors_of
 from ..outcome import Stage
 from ..quiet import quiet_torch
-from ..samples import draw_like
+from ..samples import Arrays, draw_like, vary
 from ..worker import IN_PROCESS
 from ._torchscript_map import layer_map
 
@@ -96,7 +96,7 @@ def _script_or_trace(live: LiveModel, notes: list[str]) -> Any:
             ) from disagreement
         notes.append(
             f"traced, though its control flow may depend on values: {_SUSPICIOUS_TRIALS} random "
-            "inputs agree"
+            "inputs and the example mirrored agree"
         )
         return traced
     notes.append("scripted: its control flow may depend on values")
@@ -178,22 +178,34 @@ def _script(live: LiveModel) -> Any:
 def _disagreement(live: LiveModel, traced: Any, flat: bool, trials: int) -> str:
     """Say where a trace differs from the module on the example and on random inputs, or nothing."""
     examples = {name: tensor.numpy() for name, tensor in live.inputs().items()}
-    inputs = [("the example inputs", examples)]
+    inputs = [("the example inputs", examples), *vary(examples).items()]
     inputs += [
         (f"random inputs (seed {seed})", draw_like(examples, seed)) for seed in range(1, trials + 1)
     ]
     for name, arrays in inputs:
         args, kwargs = live.with_inputs(arrays)
-        expected = tensors_of(live.module(*args, **kwargs))
-        args, kwargs = live.with_inputs(arrays)
-        if flat:
-            args, kwargs = tuple(live.flatten(args, kwargs)), {}
-        actual = tensors_of(traced(*args, **kwargs))
-        if len(expected) != len(actual) or any(
-            not _agree(*pair) for pair in zip(expected, actual, strict=True)
-        ):
+        try:
+            expected = tensors_of(live.module(*args, **kwargs))
+        except Exception:  # noqa: BLE001 - the user's code: it may refuse inputs that we made up
+            continue
+        if not _gives(traced, live, arrays, flat, expected):
             return f"it disagrees with the module on {name}"
     return ""
+
+
+def _gives(
+    traced: Any, live: LiveModel, arrays: Arrays, flat: bool, expected: list[torch.Tensor]
+) -> bool:
+    args, kwargs = live.with_inputs(arrays)
+    if flat:
+        args, kwargs = tuple(live.flatten(args, kwargs)), {}
+    try:
+        actual = tensors_of(traced(*args, **kwargs))
+    except RuntimeError:  # where the module gives a result, a trace that raises is another model
+        return False
+    return len(expected) == len(actual) and all(
+        _agree(*pair) for pair in zip(expected, actual, strict=True)
+    )
 
 
 def _agree(expected: torch.Tensor, actual: torch.Tensor) -> bool:

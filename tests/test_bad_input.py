@@ -112,7 +112,9 @@ def test_control_flow_is_scripted_and_never_traced_wrongly(tmp_path: Path) -> No
     assert target["verdict"] == "pass"
     refused = convert(tmp_path, "unscriptable_branch", "--out", "other")
     assert refused.returncode == 2
-    assert "disagrees with the module on random inputs" in " ".join(refused.stdout.split())
+    assert "disagrees with the module on the example inputs mirrored" in " ".join(
+        refused.stdout.split()
+    )
     assert not (tmp_path / "other" / "model.pt").exists()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.artifact import TensorSpec
 from bridge.errors import InputError
-from bridge.samples import InputSpec, Samples, draw_like, draw_samples, read_samples
+from bridge.samples import InputSpec, Samples, draw_like, draw_samples, read_samples, vary
 
 DECLARATIONS = {
     "1x3x224x224": InputSpec(name="", shape=(1, 3, 224, 224)),
@@ -348,3 +348,24 @@ def test_reading_a_pickled_array_runs_no_code_of_it(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
         read_samples(tmp_path / "nothing.npz", [IMAGE])
+
+
+def test_variations_lie_apart_from_the_examples() -> None:
+    examples = {
+        "signed": np.array([0.5, 2.0], np.float32),
+        "image": np.array([0.0, 0.25, 1.0], np.float32),
+        "ids": np.array([3, 9, 4]),
+        "mask": np.array([True, False]),
+        "empty": np.zeros((0, 3), np.float32),
+    }
+    mirrored, least, greatest = vary(examples).values()
+    assert mirrored["signed"].tolist() == [-0.5, -2.0]
+    assert mirrored["image"].tolist() == [1.0, 0.75, 0.0]
+    assert mirrored["ids"].tolist() == [9, 3, 8]
+    assert mirrored["mask"].tolist() == [False, True]
+    assert least["ids"].tolist() == [3, 3, 3]
+    assert greatest["signed"].tolist() == [2.0, 2.0]
+    for each in (mirrored, least, greatest):
+        assert {n: (a.shape, a.dtype) for n, a in each.items()} == {
+            n: (a.shape, a.dtype) for n, a in examples.items()
+        }

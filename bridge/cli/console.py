@@ -52,7 +52,11 @@ class Terminal:
     def warn(self, text: str) -> None:
         """Print a warning on standard error."""
         if not self.quiet:
-            self.err.print(f"[yellow]warning:[/yellow] {escape(text)}")
+            self.complain(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    def complain(self, text: str) -> None:
+        """Print on standard error, whatever was asked for; lines are not broken, to be copied."""
+        self.err.print(text, soft_wrap=True)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
@@ -66,7 +70,7 @@ class Terminal:
             with self.err.status("starting") as status:
                 yield lambda text: status.update(escape(text))
         else:
-            yield lambda text: self.err.print(escape(text), soft_wrap=True)
+            yield lambda text: self.complain(escape(text))
 
 
 def _width() -> int | None:
@@ -82,16 +86,16 @@ def errors_as_exit_codes(terminal: Terminal) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        terminal.err.print("interrupted; earlier results are as they were")
+        terminal.complain("interrupted; earlier results are as they were")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BridgeError as error:
         if error.user_traceback:
-            terminal.err.print(escape(error.user_traceback.rstrip()))
-        terminal.err.print(f"[red]error[/red] \\[{error.code}]: {escape(error.message)}")
+            terminal.complain(escape(error.user_traceback.rstrip()))
+        terminal.complain(f"[red]error[/red] \\[{error.code}]: {escape(error.message)}")
         if error.where:
-            terminal.err.print(f"  at {escape(error.where)}")
+            terminal.complain(f"  at {escape(error.where)}")
         if error.hint:
-            terminal.err.print(f"  hint: {escape(error.hint)}")
+            terminal.complain(f"  hint: {escape(error.hint)}")
         terminal.emit(
             {
                 "error": {

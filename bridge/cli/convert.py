@@ -102,7 +102,7 @@ def convert(
         terminal.emit(result.report)
         if result.exit_code == EXIT_CONVERSION:
             failed = [each.format for each in result.conversions if each.artifact is None]
-            terminal.err.print(f"[red]error[/red]: no {', '.join(failed)} was made")
+            terminal.complain(f"[red]error[/red]: no {', '.join(failed)} was made")
         raise typer.Exit(result.exit_code)
 
 

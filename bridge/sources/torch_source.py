@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, SourceError, UntrustedPickleError, UsageError
 from ..live import LiveModel, bind_arguments
+from ..program import user_frame
 from ..samples import InputSpec
 from ..worker.limits import TimeLimitError, time_limit
 
@@ -202,10 +203,7 @@ def _run_user_code(what: str, run: Callable[[], Any]) -> Any:
             for frame in traceback.extract_tb(error.__traceback__)
             if not frame.filename.startswith(_OURS) and "importlib" not in frame.filename
         ]
-        own = [
-            each for each in frames if "/torch/" not in each.filename.replace("\\", "/")
-        ] or frames
-        where = f"{own[-1].filename}:{own[-1].lineno}" if own else None
+        where = user_frame("".join(traceback.format_list(frames))) or None
         lines = [
             "Traceback (most recent call last):\n",
             *traceback.format_list(frames),
