@@ -177,7 +177,7 @@ def _script(live: LiveModel) -> Any:
 
 def _disagreement(live: LiveModel, traced: Any, flat: bool, trials: int) -> str:
     """Say where a trace differs from the module on the example and on random inputs, or nothing."""
-    examples = {name: tensor.numpy() for name, tensor in live.inputs().items()}
+    examples = {name: tensor.detach().numpy() for name, tensor in live.inputs().items()}
     inputs = [("the example inputs", examples), *vary(examples).items()]
     inputs += [
         (f"random inputs (seed {seed})", draw_like(examples, seed)) for seed in range(1, trials + 1)
