@@ -69,7 +69,9 @@ def _conversion(driftbridge: list[str], folder: Path, runs: int) -> None:
     _row("the same again with validation, all reused", _times(runs, lambda: _run(again)), "3 s")
     build = f"import sys; sys.path.insert(0, {str(HERE)!r}); import zoo; zoo.mobilenet_v2()"
     alone = [sys.executable, "-W", "ignore", "-c", build]
-    _row("of that, importing and building the model", _times(runs, lambda: _run(alone)), "")
+    _row(
+        "a bare process that only builds the model and ends", _times(runs, lambda: _run(alone)), ""
+    )
     _digits(driftbridge, folder, runs)
 
 
