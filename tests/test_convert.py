@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bridge
-from bridge.api import SourceOptions
+from bridge.api import ConvertOptions, SourceOptions
 from bridge.errors import UsageError
 from bridge.samples import InputSpec
 
@@ -174,3 +174,16 @@ def test_a_source_is_no_target_of_itself(onnx_file: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="is onnx already"):
         bridge.convert(onnx_file, to=["tflite", "onnx"], out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_scripting_and_the_opset_are_the_users_choice(tmp_path: Path) -> None:
+    options = ConvertOptions(hop_options={"script": True, "opset": 19})
+    result = bridge.convert(
+        small(), (IMAGE,), to=["torchscript", "onnx"], out=tmp_path, options=options
+    )
+    assert result.ok
+    graph = torch.jit.load(result.artifacts["torchscript"].path).inlined_graph
+    # batch norm's own branch on its mode is in a script, and never in a trace
+    assert "prim::If" in {node.kind() for node in graph.nodes()}
+    opsets = {each.domain: each.version for each in onnx.load(tmp_path / "model.onnx").opset_import}
+    assert opsets[""] == 19

@@ -101,8 +101,6 @@ class Runtime(ABC):
             itself.
         taps: Whether it can show tensors inside the artifact.
         reference_only: Whether it exists to make the truth, and is no place where anyone ships.
-        shares: Why it does not run the untouched file when it is tapped, if that is so: the lite
-            interpreter, for one, shows layers of an instrumented twin. Empty otherwise.
     """
 
     name: ClassVar[str]
