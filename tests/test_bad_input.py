@@ -236,20 +236,25 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_full_disk_leaves_the_earlier_results(tmp_path: Path) -> None:
+# the first limit is met by the first file of all, the second by the model
+@pytest.mark.parametrize("limit", [100, 2000])
+def test_a_full_disk_leaves_the_earlier_results(limit: int, tmp_path: Path) -> None:
     arguments = ("--input", "input=1x4", "--no-validate")
     assert convert(tmp_path, "linear", *arguments).returncode == 0
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
     # a limit on the size of files makes every larger write fail as a full disk does
     code = (
         "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); sys.argv[0] = 'driftbridge';"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        "sys.argv[0] = 'driftbridge';"
         "runpy.run_module('bridge', run_name='__main__')"
     )
     source = f"{SOURCES}:nested"
     command = [sys.executable, "-c", code, "convert", source, "--to", "torchscript", "-q"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("[storage]" in done.stderr) == (limit == 100)
     assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
 
 

@@ -23,6 +23,7 @@ REPORT = "report.json"
 EXAMPLES = "examples.npz"
 
 _SCRATCH = ".new-"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class ResultFolder:
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            with storage_errors(self.path):  # whatever is written in a run is written in here
+                raise error
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of the results that are there; an empty one if there are none."""
