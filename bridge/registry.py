@@ -6,7 +6,7 @@ import difflib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from .errors import RegistryError
@@ -94,6 +94,11 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         self._load()
         return iter(list(self._members.values()))
+
+    def members(self) -> Mapping[str, T]:
+        """Return all members by name, for look-ups by the thousand."""
+        self._load()
+        return self._members
 
     def names(self) -> list[str]:
         """Return all registered names, sorted."""

@@ -1,0 +1,332 @@
+"""The direct compiler: a captured program in, a TFLite graph out.
+
+program → constants and mutation → lowerings, node by node → optimising passes → serializer.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BridgeError, ConversionError, UnsupportedError, UnsupportedOperator
+from ...program import operator_name, output_nodes, user_frame
+from .constants import Constants, written
+from .context import CompileOptions, Context
+from .dtypes import array_of, ir_dtype
+from .errors import Unsupported
+from .functionalize import functionalized, needs_functionalizing, origin_of
+from .inference import Result
+from .ir import Graph, Origin, Value, constant
+from .lowering import find_lowering
+from .sizes import shape_of, size_of
+
+if TYPE_CHECKING:
+    import torch
+
+Node = Any  # torch.fx.Node: its arguments are not typed any further
+
+# They check something at run time and make nothing.
+_ASSERTIONS = ("aten._assert", "aten.sym_constrain", "aten._functional_assert", "aten._functional_sym")
+
+
+@dataclass
+class Lowerer:
+    """Walks a captured program and lowers its nodes into one graph.
+
+    Attributes:
+        program: The program.
+        constants: What of it is constant.
+        options: What the user asks of the compiler.
+        graph: The graph that is made.
+        failures: Operator → why it cannot be expressed.
+    """
+
+    program: torch.export.ExportedProgram
+    constants: Constants
+    options: CompileOptions
+    graph: Graph = field(default_factory=Graph)
+    failures: dict[str, UnsupportedOperator] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values: dict[Node, Any] = {}
+        self.context = Context(graph=self.graph, call=self._call, options=self.options)
+
+    def lower(self, input_names: Sequence[str], output_names: Sequence[str]) -> Graph:
+        """Lower the whole program.
+
+        Args:
+            input_names: Name of each tensor input, in order.
+            output_names: Name of each tensor output, in order.
+
+        Raises:
+            UnsupportedError: All operators that cannot be expressed.
+        """
+        self._add_inputs(input_names)
+        for node in self.program.graph.nodes:
+            if node.op == "call_function" and node not in self.constants:
+                self._lower_node(node)
+        if self.failures:
+            raise UnsupportedError("exported → tflite", list(self.failures.values()))
+        self._add_outputs(output_names)
+        return self.graph
+
+    # -- inputs and outputs ------------------------------------------------------------------
+
+    def _add_inputs(self, names: Sequence[str]) -> None:
+        import torch
+
+        user_inputs = set(self.program.graph_signature.user_inputs)
+        given = iter(names)
+        for node in self.program.graph.nodes:
+            if node.op != "placeholder" or node in self.constants:
+                continue
+            fake = node.meta.get("val")
+            if node.name not in user_inputs or not isinstance(fake, torch.Tensor):
+                continue
+            value = Value(shape=shape_of(fake.shape), dtype=ir_dtype(fake.dtype), name=next(given))
+            self.graph.inputs.append(value)
+            self.values[node] = value
+            for axis, size in enumerate(fake.shape):
+                if not isinstance(size, int) and size.node.expr.is_Symbol:
+                    self.context.symbols.setdefault(size.node.expr, (value, axis))
+
+    def _add_outputs(self, names: Sequence[str]) -> None:
+        nodes = {node.name: node for node in self.program.graph.nodes}
+        for name, output in zip(names, output_nodes(self.program), strict=True):
+            value = self._value(nodes[output])
+            self.graph.outputs.append(value)
+            if not value.name:
+                value.name = name
+
+    # -- nodes -------------------------------------------------------------------------------
+
+    def _lower_node(self, node: Node) -> None:
+        import torch
+
+        if str(node.target).startswith(_ASSERTIONS) or not _makes_tensors(node.meta.get("val")):
+            return
+        if node.target is operator.getitem:
+            self.values[node] = self._value(node.args[0])[node.args[1]]
+        else:
+            try:
+                self.values[node] = self._lower_call(node)
+            except BridgeError as error:
+                self._record(node, error)
+                self.values[node] = _placeholder(node.meta["val"])
+            for target in written(node):
+                self.values[target] = self.values[node]
+        value = self.values[node]
+        layer = origin_of(node)
+        if isinstance(value, Value) and isinstance(node.meta["val"], torch.Tensor):
+            self._mark(value, layer)
+
+    def _mark(self, value: Value, layer: str) -> None:
+        """Note that a value holds a layer's result."""
+        if not value.is_constant and all(origin.layer != layer for origin in value.origins):
+            value.origins.append(Origin(layer))
+
+    def _lower_call(self, node: Node) -> Any:
+        self.context.layer = origin_of(node)
+        results = _results(node.meta["val"])
+        if all(0 in shape for shape, _ in results):
+            return _empty(node.meta["val"])
+        self.context.results = results
+        packet, overload = _names(node.target)
+        lowering = find_lowering(packet, overload)
+        if lowering is None:
+            return self._decompose(node)
+        args, kwargs = self._arguments(node)
+        made = lowering.function(self.context, *args, **kwargs)
+        return _checked(made, node.meta["val"], packet)
+
+    def _decompose(self, node: Node) -> Any:
+        from .decompose import decomposed
+
+        module = decomposed(node)
+        if module is None:
+            raise Unsupported("there is no lowering for it")
+        inputs = [each for each in module.graph.nodes if each.op == "placeholder"]
+        for placeholder, argument in zip(inputs, node.all_input_nodes, strict=True):
+            self.values[placeholder] = self._value(argument)
+        for each in module.graph.nodes:
+            if each.op == "get_attr":
+                self.values[each] = constant(array_of(getattr(module, each.target)))
+            elif each.op == "call_function":
+                self._lower_part(each)
+        (result,) = module.graph.output_node().args
+        return self._resolve(result)
+
+    def _lower_part(self, node: Node) -> None:
+        """Lower one node of a decomposed operator; its results belong to the operator's layer."""
+        if not _makes_tensors(node.meta.get("val")):
+            return
+        if node.target is operator.getitem:
+            self.values[node] = self._value(node.args[0])[node.args[1]]
+            return
+        layer, results = self.context.layer, self.context.results
+        packet, overload = _names(node.target)
+        lowering = find_lowering(packet, overload)
+        if lowering is None:
+            raise Unsupported(f"it decomposes into {packet}, which has no lowering")
+        self.context.results = _results(node.meta["val"])
+        args, kwargs = self._arguments(node)
+        made = lowering.function(self.context, *args, **kwargs)
+        self.values[node] = _checked(made, node.meta["val"], packet)
+        self.context.layer, self.context.results = layer, results
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Lower another operator within the one that is being lowered."""
+        packet, _, overload = name.partition(":")
+        lowering = find_lowering(packet, overload)
+        assert lowering is not None, f"{name} has no lowering"
+        return lowering.function(self.context, *args, **kwargs)
+
+    # -- arguments ---------------------------------------------------------------------------
+
+    def _arguments(self, node: Node) -> tuple[list[Any], dict[str, Any]]:
+        """A node's arguments by its schema: positional ones in order, keyword-only ones by name."""
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            raise Unsupported("it is not an operator with a schema")
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        for index, argument in enumerate(schema.arguments):
+            if index < len(node.args):
+                value = node.args[index]
+            elif argument.name in node.kwargs:
+                value = node.kwargs[argument.name]
+            else:
+                value = argument.default_value
+            if argument.kwarg_only:
+                keywords[argument.name] = self._resolve(value)
+            else:
+                positional.append(self._resolve(value))
+        for name in ("device", "layout", "pin_memory", "memory_format", "generator"):
+            keywords.pop(name, None)
+        return positional, keywords
+
+    def _resolve(self, argument: Any) -> Any:
+        import torch
+
+        if isinstance(argument, torch.fx.Node):
+            return self._value(argument)
+        if isinstance(argument, list | tuple):
+            return [self._resolve(each) for each in argument]
+        if isinstance(argument, torch.SymInt):
+            return size_of(argument)
+        return argument
+
+    def _value(self, node: Node) -> Any:
+        """What a node stands for: a value, several, or a size."""
+        import torch
+
+        if node in self.values:
+            return self.values[node]
+        if node in self.constants:
+            tensor = self.constants[node]
+            if isinstance(tensor, list | tuple):
+                self.values[node] = [constant(array_of(each)) for each in tensor]
+            elif isinstance(tensor, torch.Tensor):
+                self.values[node] = constant(array_of(tensor), name=node.name)
+            else:
+                return tensor
+            return self.values[node]
+        meta = node.meta.get("val")
+        if isinstance(meta, torch.SymInt | int):
+            return size_of(meta)
+        raise Unsupported(f"it reads {node.name}, whose value is known only at run time")
+
+    # -- failures ----------------------------------------------------------------------------
+
+    def _record(self, node: Node, error: BridgeError) -> None:
+        name = operator_name(node.target)
+        known = self.failures.get(name)
+        hint = error.message + (f" ({error.hint})" if error.hint else "")
+        self.failures[name] = UnsupportedOperator(
+            operator=name,
+            count=known.count + 1 if known else 1,
+            where=known.where if known else user_frame(node.meta.get("stack_trace") or "") or None,
+            hint=known.hint if known else hint,
+        )
+
+
+def lower_program(
+    program: torch.export.ExportedProgram,
+    options: CompileOptions,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+) -> Graph:
+    """Lower a captured program to a TFLite graph in PyTorch's own layout.
+
+    Raises:
+        UnsupportedError: All operators that cannot be expressed.
+    """
+    constants = Constants(program)
+    if needs_functionalizing(program, constants):
+        program = functionalized(program)
+        constants = Constants(program)
+    lowerer = Lowerer(program=program, constants=constants, options=options)
+    return lowerer.lower(input_names, output_names)
+
+
+def _names(target: Any) -> tuple[str, str]:
+    """Operator and overload: ``aten.add`` and ``Tensor``."""
+    packet = getattr(target, "overloadpacket", None)
+    if packet is None:
+        return str(target), ""
+    return str(packet), str(target._overloadname)
+
+
+def _makes_tensors(value: Any) -> bool:
+    import torch
+
+    if isinstance(value, list | tuple):
+        return any(_makes_tensors(each) for each in value)
+    return isinstance(value, torch.Tensor)
+
+
+def _results(value: Any) -> list[Result]:
+    import torch
+
+    values = value if isinstance(value, list | tuple) else [value]
+    return [
+        (shape_of(each.shape), ir_dtype(each.dtype))
+        for each in values
+        if isinstance(each, torch.Tensor)
+    ]
+
+
+def _placeholder(value: Any) -> Any:
+    """Values of a failed node's shapes, so that what reads them can be tried too."""
+    if isinstance(value, list | tuple):
+        return [_placeholder(each) for each in value]
+    if value is None:
+        return None
+    try:
+        return Value(shape=shape_of(value.shape), dtype=ir_dtype(value.dtype))
+    except ConversionError:
+        return Value(shape=shape_of(value.shape), dtype="float32")
+
+
+def _empty(value: Any) -> Any:
+    """Constants without elements for results that have none."""
+    import numpy as np
+
+    if isinstance(value, list | tuple):
+        return [_empty(each) for each in value]
+    return constant(np.empty([int(size) for size in value.shape], dtype=ir_dtype(value.dtype)))
+
+
+def _checked(made: Any, value: Any, operator: str) -> Any:
+    """The result of a lowering, after a look at its shapes and types."""
+    results = _results(value)
+    values = [made] if isinstance(made, Value) else [each for each in made if each is not None]
+    for (shape, dtype), each in zip(results, values, strict=False):
+        if each.shape != shape or each.dtype != dtype:
+            raise ConversionError(
+                f"the lowering of {operator} makes {each.dtype}{list(map(str, each.shape))} "
+                f"instead of {dtype}{list(map(str, shape))}"
+            )
+    return made

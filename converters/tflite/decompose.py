@@ -1,0 +1,43 @@
+"""One operator as the smaller ones that PyTorch itself would run for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
+    """Trace a node's operator into core operators.
+
+    Args:
+        node: A call of an operator, with its example values in ``meta["val"]``.
+
+    Returns:
+        A module whose placeholders are ``node.all_input_nodes``, in order; ``None`` if PyTorch has
+        no decomposition of it.
+    """
+    import torch
+    from torch._decomp import core_aten_decompositions
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    target: Any = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return None
+    inputs = node.all_input_nodes
+    fakes = [each.meta["val"] for each in inputs]
+
+    def run(*values: Any) -> Any:
+        given = dict(zip(inputs, values, strict=True))
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), given.__getitem__)
+        return target(*args, **kwargs)
+
+    tensors = [each for each in fakes if isinstance(each, torch.Tensor)]
+    mode = getattr(tensors[0], "fake_mode", None) if tensors else None
+    if mode is None:
+        return None
+    with torch.no_grad(), mode:
+        module = make_fx(run, decomposition_table=core_aten_decompositions())(*fakes)
+    calls = [each for each in module.graph.nodes if each.op == "call_function"]
+    return None if any(each.target == target for each in calls) else module

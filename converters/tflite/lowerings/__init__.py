@@ -1,0 +1,1 @@
+"""Lowerings in families; every module here registers its own."""

@@ -1,0 +1,83 @@
+"""Names of tensors, and where each spine layer is among them."""
+
+from __future__ import annotations
+
+from ...layers import Absence, LayerMap, Place, Spine, explain_absences
+from .ir import Graph, Op
+
+
+def name_values(graph: Graph, spine: Spine) -> None:
+    """Name every value after the module path and the layer that it belongs to.
+
+    Args:
+        graph: A graph whose inputs and outputs have names.
+        spine: The layers.
+    """
+    modules = {layer.id: layer.module for layer in spine.layers}
+    taken = {value.name for value in (*graph.inputs, *graph.outputs) if value.name}
+    for each in (graph, *graph.subgraphs()):
+        prefix = "" if each is graph else f"{each.name}/"
+        for value in each.inputs:
+            value.name = value.name or _free(f"{prefix}input", taken)
+        for op in each.ops:
+            base = _layer_name(op, modules)
+            for value in op.outputs:
+                own = value.origins[-1].layer if value.origins else None
+                name = _path(modules, own) if own else f"{base}/{op.kind.lower()}"
+                value.name = value.name or _free(prefix + name, taken)
+            for place, operand in enumerate(op.inputs):
+                if operand is not None and operand.is_constant and not operand.name:
+                    operand.name = _free(f"{op.output.name}/operand_{place}", taken)
+
+
+def layer_map(graph: Graph, spine: Spine) -> LayerMap:
+    """Return where each layer of the spine is in a graph whose values have names."""
+    mapped: dict[str, Place] = {}
+    for value in (*graph.inputs, *(value for op in graph.ops for value in op.outputs)):
+        for origin in value.origins:
+            mapped.setdefault(
+                origin.layer,
+                Place(
+                    tensor=value.name, permutation=origin.permutation, reshaped=origin.reshaped
+                ),
+            )
+    computed = {layer: op for op in graph.ops for layer in op.layers}
+    for layer in spine.ids():
+        op = computed.get(layer)
+        if layer not in mapped and op is not None:
+            into = _representative(op, mapped)
+            if into is not None:
+                mapped[layer] = Place(
+                    absence=Absence.FUSED, into=into, detail=f"computed within {op.kind}"
+                )
+    return explain_absences(spine, mapped)
+
+
+def _representative(op: Op, mapped: dict[str, Place]) -> str | None:
+    """The layer that an operator's result stands for."""
+    for value in op.outputs:
+        if value.origins:
+            return value.origins[-1].layer
+    return next(
+        (layer for layer in reversed(op.layers) if layer in mapped and mapped[layer].tensor), None
+    )
+
+
+def _layer_name(op: Op, modules: dict[str, str]) -> str:
+    return _path(modules, op.layers[-1]) if op.layers else "graph"
+
+
+def _path(modules: dict[str, str], layer: str) -> str:
+    module = modules.get(layer, "")
+    return f"{module}/{layer}" if module else layer
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    taken.add(free)
+    return free
+
+
