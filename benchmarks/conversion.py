@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODEL = f"{HERE / 'zoo.py'}:mobilenet_v2"
+MODEL = "benchmarks.zoo:mobilenet_v2"
 BARE = """
 import sys, warnings, logging
 warnings.simplefilter("ignore"); logging.disable(logging.WARNING)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from .. import __version__
 from ..artifact import Signature, TensorSpec
+from ..errors import UsageError
 from ..formats import EXPORTED, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..outcome import Stage
 from ..worker import IN_PROCESS
 from .tflite import CompileOptions
-from .tflite.compiler import lower_program
 from .tflite.ir import Graph, Value
-from .tflite.passes import optimise
-from .tflite.provenance import layer_map, name_values
+from .tflite.passes.boundary import CHANNELS_LAST
+from .tflite.pipeline import compile_program
+from .tflite.provenance import layer_map
 from .tflite.serialize import write
 from .tflite.sizes import Dim
 
@@ -24,42 +27,90 @@ def convert(task: HopTask) -> HopResult:
 
     Raises:
         UnsupportedError: All operators that have no lowering, or arguments that theirs refuse.
+        UsageError: An option has a value that it cannot have.
     """
     import torch
 
     assert task.source is not None
     assert task.spine is not None
+    signature = task.source.signature
+    options = _options(task.options, signature)
     task.enter(Stage.LOAD)
     program = task.live if task.live is not None else torch.export.load(task.source.path)
     task.enter(Stage.LOWER)
-    signature = task.source.signature
-    options = CompileOptions()
-    input_names = [spec.name for spec in signature.inputs]
-    output_names = [spec.name for spec in signature.outputs]
-    with torch.no_grad():
-        graph = lower_program(program, options, input_names, output_names)
-    optimise(graph, options)
-    name_values(graph, task.spine)
+    names = ([spec.name for spec in signature.inputs], [spec.name for spec in signature.outputs])
+    graph = compile_program(program, task.spine, options, *names)
     task.enter(Stage.SERIALIZE)
-    write(graph, task.out, (input_names, output_names))
+    write(graph, task.out, names)
     return HopResult(
-        signature=_signature(graph, signature),
+        signature=_signature(graph, signature, options),
         layer_map=layer_map(graph, task.spine),
         producer_version=__version__,
+        notes=tuple(_notes(graph, signature)),
     )
 
 
-def _signature(graph: Graph, source: Signature) -> Signature:
+def _options(given: Mapping[str, Any], signature: Signature) -> CompileOptions:
+    precision = given.get("precision")
+    if precision not in (None, "fp32", "fp16"):
+        raise UsageError(f"--precision {precision} is not known", hint="it is fp32 or fp16")
+    return CompileOptions(
+        channels_last=_channels_last(given.get("io_layout") or (), signature),
+        keep_int64=bool(given.get("keep_int64")),
+        float16_weights=precision == "fp16",
+        unroll=given.get("unroll"),
+    )
+
+
+def _channels_last(asked: Sequence[str], signature: Signature) -> bool | frozenset[str]:
+    """Names of the inputs and outputs that are NHWC in the file; ``True`` for all that can be."""
+    specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
+    names: set[str] = set()
+    every = False
+    for text in asked:
+        name, _, layout = text.rpartition("=")
+        if layout not in ("nhwc", "nchw"):
+            raise UsageError(f"--io-layout {text} is not known", hint="nhwc, or NAME=nhwc")
+        if name and name not in specs:
+            raise UsageError(
+                f"--io-layout {text}: the model has no input or output {name!r}",
+                hint=f"it has {', '.join(specs)}",
+            )
+        if name and len(specs[name].shape) != len(CHANNELS_LAST):
+            raise UsageError(f"--io-layout {text}: {specs[name]} has not four axes")
+        if layout == "nhwc":
+            names.add(name)
+            every = every or not name
+    return True if every else frozenset(names)
+
+
+def _signature(graph: Graph, source: Signature, options: CompileOptions) -> Signature:
     """The source's signature with the types and layouts of the file."""
 
     def spec(given: TensorSpec, value: Value) -> TensorSpec:
         sizes = tuple(None if isinstance(size, Dim) else size for size in value.shape)
+        moved = options.channels_last is True or (
+            options.channels_last is not False and given.name in options.channels_last
+        )
+        if moved and len(sizes) == len(CHANNELS_LAST):
+            given = replace(given, layout="NHWC", permutation=CHANNELS_LAST)
         return replace(given, shape=sizes, dtype=value.dtype)
 
     return Signature(
         inputs=tuple(spec(*pair) for pair in zip(source.inputs, graph.inputs, strict=True)),
         outputs=tuple(spec(*pair) for pair in zip(source.outputs, graph.outputs, strict=True)),
     )
+
+
+def _notes(graph: Graph, source: Signature) -> list[str]:
+    """What the file's types differ in from the model's."""
+    specs = (*source.inputs, *source.outputs)
+    values = (*graph.inputs, *graph.outputs)
+    return [
+        f"{given.name} is {value.dtype} in the file and {given.dtype} in the model"
+        for given, value in zip(specs, values, strict=True)
+        if given.dtype != value.dtype
+    ]
 
 
 register_hop(
@@ -72,5 +123,6 @@ register_hop(
         cost=1.0,
         place=IN_PROCESS,
         packages=("torch", "ai-edge-litert", "flatbuffers"),
+        options=("io_layout", "keep_int64", "precision", "unroll"),
     )
 )

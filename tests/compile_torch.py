@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from bridge.converters.tflite import CompileOptions
-from bridge.converters.tflite.compiler import lower_program
 from bridge.converters.tflite.ir import Graph
-from bridge.converters.tflite.passes import optimise
-from bridge.converters.tflite.provenance import layer_map, name_values
+from bridge.converters.tflite.pipeline import compile_program
+from bridge.converters.tflite.provenance import layer_map
 from bridge.converters.tflite.serialize import write
 from bridge.layers import LayerMap, Spine
 from bridge.program import output_nodes, spine_of
@@ -73,10 +72,8 @@ def compile_module(
         )
         inputs = [f"input_{index}" for index in range(len(tensors))]
         outputs = [f"output_{index}" for index in range(len(output_nodes(program)))]
-        graph = lower_program(program, options, inputs, outputs)
-    optimise(graph, options)
     spine = spine_of(program)
-    name_values(graph, spine)
+    graph = compile_program(program, spine, options, inputs, outputs)
     write(graph, path, (inputs, outputs))
     return Compiled(graph=graph, path=path, spine=spine, layer_map=layer_map(graph, spine))
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..artifact import Artifact, Signature, digest, size_of
 from ..errors import BridgeError, UnavailableError
 from ..formats import TORCH, Format
-from ..hop import Hop, reference_of, run_hop
+from ..hop import HOPS, Hop, reference_of, run_hop
 from ..layers import LayerMap, Spine
 from ..outcome import Outcome, Stage, Symptom
 from ..planning import Route, plan, routes
@@ -129,11 +129,21 @@ class Execution:
         except UnavailableError as error:
             return Reached(target=target, made=None, tried=(), error=error)
         for each in routes(self.source.format, target, name=route):
+            ignored = self._ignored(each)
+            if ignored:
+                tried.append(TriedRoute(route=each, outcomes=(_ignoring(each, ignored),)))
+                continue
             made, attempt = self._follow(each)
             tried.append(attempt)
             if made is not None:
                 return Reached(target=target, made=made, tried=tuple(tried))
         return Reached(target=target, made=None, tried=tuple(tried))
+
+    def _ignored(self, route: Route) -> list[str]:
+        """Options that the user set, that a hop to this format takes, and that no hop here does."""
+        asked = {name for name, value in self.options.items() if value is not None}
+        known = {name for hop in HOPS if hop.target == route.target for name in hop.options}
+        return sorted(asked & known - {name for hop in route.hops for name in hop.options})
 
     def _start(self) -> Made:
         artifact = self.source.artifact
@@ -291,6 +301,17 @@ def _success(hop: Hop, made: Made, parent: Made) -> Outcome:
         symptom=Symptom.OK,
         seconds=0.0 if made.reused else made.seconds - parent.seconds,
         reused=made.reused,
+    )
+
+
+def _ignoring(route: Route, options: list[str]) -> Outcome:
+    hop = route.hops[-1]
+    return Outcome(
+        subject=hop.name,
+        target=hop.target.name,
+        stage=Stage.LOWER,
+        symptom=Symptom.UNSUPPORTED,
+        detail=f"it does not take {', '.join('--' + each.replace('_', '-') for each in options)}",
     )
 
 

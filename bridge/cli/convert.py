@@ -61,6 +61,23 @@ def convert(
     script: Annotated[
         bool, typer.Option("--script", help="Script the module for TorchScript, not trace it.")
     ] = False,
+    io_layout: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--io-layout",
+            help="nhwc for all images of a TFLite file, or NAME=nhwc for one; repeatable.",
+        ),
+    ] = None,
+    keep_int64: Annotated[
+        bool, typer.Option("--keep-int64", help="Keep 64-bit inputs and outputs in TFLite.")
+    ] = False,
+    precision: Annotated[
+        str | None, typer.Option(help="fp16 stores the weights of TFLite in half the bytes.")
+    ] = None,
+    unroll: Annotated[
+        int | None,
+        typer.Option(help="Steps up to which recurrent layers are unrolled in TFLite.", min=0),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
     no_validate: Annotated[
         bool, typer.Option("--no-validate", help="Do not run and compare the artifacts.")
@@ -86,7 +103,14 @@ def convert(
                 source_options=source_options(input_, inputs, weights, trust_pickle, samples),
                 options=ConvertOptions(
                     route=route,
-                    hop_options={"opset": opset, "script": script or None},
+                    hop_options={
+                        "opset": opset,
+                        "script": script or None,
+                        "io_layout": io_layout or None,
+                        "keep_int64": keep_int64 or None,
+                        "precision": precision,
+                        "unroll": unroll,
+                    },
                     limits=limits(timeout, memory),
                 ),
                 validate=not no_validate,

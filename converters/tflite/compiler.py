@@ -14,7 +14,7 @@ from ...errors import BridgeError, ConversionError, UnsupportedError, Unsupporte
 from ...program import operator_name, output_nodes, user_frame
 from .constants import Constants, written
 from .context import CompileOptions, Context
-from .dtypes import array_of, ir_dtype
+from .dtypes import INTEGER, array_of, ir_dtype
 from .errors import Unsupported
 from .functionalize import functionalized, needs_functionalizing, origin_of
 from .inference import Result
@@ -88,6 +88,9 @@ class Lowerer:
             value = Value(shape=shape_of(fake.shape), dtype=ir_dtype(fake.dtype), name=next(given))
             self.graph.inputs.append(value)
             self.values[node] = value
+            if self.options.keep_int64 and _is_int64(fake):
+                value.dtype = "int64"
+                self.values[node] = self.context.cast(value, INTEGER)
             for axis, size in enumerate(fake.shape):
                 if not isinstance(size, int) and size.node.expr.is_Symbol:
                     self.context.symbols.setdefault(size.node.expr, (value, axis))
@@ -96,9 +99,10 @@ class Lowerer:
         nodes = {node.name: node for node in self.program.graph.nodes}
         for name, output in zip(names, output_nodes(self.program), strict=True):
             value = self._value(nodes[output])
+            if self.options.keep_int64 and _is_int64(nodes[output].meta["val"]):
+                value = self.context.emit("CAST", value, shape=value.shape, dtype="int64")
             self.graph.outputs.append(value)
-            if not value.name:
-                value.name = name
+            self.graph.output_names.append(name)
 
     # -- nodes -------------------------------------------------------------------------------
 
@@ -277,6 +281,10 @@ def _names(target: Any) -> tuple[str, str]:
     if packet is None:
         return str(target), ""
     return str(packet), str(target._overloadname)
+
+
+def _is_int64(value: Any) -> bool:
+    return str(value.dtype) == "torch.int64"
 
 
 def _makes_tensors(value: Any) -> bool:

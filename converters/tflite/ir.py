@@ -123,11 +123,13 @@ class Graph:
         inputs: Its inputs, in order.
         outputs: Its outputs, in order; a value may occur twice, and may be an input or a constant.
         ops: The operators.
+        output_names: Names of the outputs, in order.
     """
 
     name: str = "main"
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
 
     def users(self) -> dict[Value, list[Op]]:

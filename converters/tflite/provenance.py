@@ -10,9 +10,11 @@ def name_values(graph: Graph, spine: Spine) -> None:
     """Name every value after the module path and the layer that it belongs to.
 
     Args:
-        graph: A graph whose inputs and outputs have names.
+        graph: A graph whose inputs have names.
         spine: The layers.
     """
+    for value, name in zip(graph.outputs, graph.output_names, strict=True):
+        value.name = value.name or name
     modules = {layer.id: layer.module for layer in spine.layers}
     taken = {value.name for value in (*graph.inputs, *graph.outputs) if value.name}
     for each in (graph, *graph.subgraphs()):

@@ -1,4 +1,4 @@
-"""Convolutions."""
+"""Convolutions of one and two axes, and the general form that core ATen has for all."""
 
 from __future__ import annotations
 
@@ -7,71 +7,154 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..context import Context
+from ..dtypes import is_float
 from ..errors import unsupported
-from ..ir import Value
+from ..ir import Array, Value
 from ..lowering import lowers
-from ..sizes import Size
+from ..sizes import product
+from .windows import (
+    Window,
+    add_batch,
+    both,
+    convolution_windows,
+    drop_batch,
+    every,
+    from_nhwc,
+    slide,
+    to_nhwc,
+)
 
 
-def _pair(values: int | Sequence[int], count: int) -> list[int]:
-    given = [values] if isinstance(values, int) else list(values)
-    return given * count if len(given) == 1 else given
+def convolve(
+    ctx: Context,
+    nhwc: Value,
+    weight: Array,
+    bias: Value | None,
+    windows: Sequence[Window],
+    groups: int,
+) -> Value:
+    """Convolve NHWC with constant weights.
+
+    Args:
+        ctx: The context.
+        nhwc: The input.
+        weight: PyTorch's weight, of shape ``[out, in / groups, height, width]``.
+        bias: One number for each channel of the result.
+        windows: The windows along height and width.
+        groups: Groups of channels.
+    """
+    if bias is not None and bias.data is None:
+        made = convolve(ctx, nhwc, weight, None, windows, groups)
+        return ctx.pointwise("ADD", made, ctx.with_rank(bias, 4))
+    channels, per_group = weight.shape[:2]
+    bias = bias or ctx.constant(np.zeros(channels, np.float32))
+    options = {
+        "dilation_h_factor": windows[0].dilation,
+        "dilation_w_factor": windows[1].dilation,
+    }
+    if groups > 1 and per_group == 1:
+        # OIHW with I = 1 → 1HW(C·M): torch orders the outputs of a channel next to each other too
+        kind, order = "DEPTHWISE_CONV_2D", (1, 2, 3, 0)
+        options["depth_multiplier"] = channels // groups
+    else:
+        kind, order = "CONV_2D", (0, 2, 3, 1)
+    kernel = ctx.constant(weight.transpose(order))
+    return slide(ctx, kind, nhwc, kernel, bias, windows=windows, channels=channels, **options)
 
 
-def _same_pads(size: Size, kernel: int, stride: int, dilation: int) -> tuple[int, int] | None:
-    """Cells that SAME padding adds before and after; ``None`` if the size changes."""
-    if not isinstance(size, int):
-        return (0, 0) if stride == kernel == 1 else None
-    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
-
-
-@lowers("aten.conv2d")
+@lowers("aten.conv1d", "aten.conv2d")
 def conv2d(
     ctx: Context,
     x: Value,
     weight: Value,
     bias: Value | None = None,
-    stride: Sequence[int] = (1, 1),
-    padding: Sequence[int] = (0, 0),
-    dilation: Sequence[int] = (1, 1),
+    stride: Sequence[int] = (1,),
+    padding: str | Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Value:
     """conv2d(input, weight, bias, stride, padding, dilation, groups) -> (DEPTHWISE_)CONV_2D."""
+    require_float(x)
+    axes = weight.rank - 2
+    kernel = [ctx.static(size, "weight") for size in weight.shape[2:]]
+    windows = convolution_windows(kernel, stride, padding, dilation)
+    batch = add_batch(ctx, x, axes)
     if weight.data is None:
-        raise unsupported("weight", "computed at run time")
-    stride, padding, dilation = _pair(stride, 2), _pair(padding, 2), _pair(dilation, 2)
-    out_channels, per_group, *kernel = weight.data.shape
-    nhwc = ctx.channels_last(x)
-    same = [
-        _same_pads(nhwc.shape[1 + axis], kernel[axis], stride[axis], dilation[axis])
-        for axis in (0, 1)
-    ]
-    rule = "SAME" if same == [(pad, pad) for pad in padding] else "VALID"
-    if rule == "VALID":
-        nhwc = ctx.pad(nhwc, [(0, 0), *((pad, pad) for pad in padding), (0, 0)])
-    bias = bias or ctx.constant(np.zeros(out_channels, np.float32))
-    options = {
-        "padding": rule,
-        "stride_h": stride[0],
-        "stride_w": stride[1],
-        "dilation_h_factor": dilation[0],
-        "dilation_w_factor": dilation[1],
-    }
-    in_channels = per_group * groups
-    if groups == in_channels and out_channels % in_channels == 0 and groups > 1:
-        # OIHW with I = 1 → 1HW(C·M): torch orders the outputs of a channel next to each other too
-        depthwise = ctx.constant(weight.data.transpose(1, 2, 3, 0))
-        result = ctx.emit(
-            "DEPTHWISE_CONV_2D",
-            nhwc,
-            depthwise,
-            bias,
-            depth_multiplier=out_channels // in_channels,
-            **options,
+        return drop_batch(ctx, convolve_live(ctx, batch, weight, bias, windows, groups), x, axes)
+    flat = weight.data if axes == 2 else weight.data[:, :, None]
+    made = convolve(ctx, to_nhwc(ctx, batch), flat, bias, both(windows), groups)
+    return drop_batch(ctx, from_nhwc(ctx, made, axes), x, axes)
+
+
+def require_float(x: Value) -> None:
+    """Refuse integers.
+
+    Raises:
+        Unsupported: The elements are not floating point numbers.
+    """
+    if not is_float(x.dtype):
+        raise unsupported("input", x.dtype, "convert it with .float() first")
+
+
+def convolve_live(
+    ctx: Context,
+    x: Value,
+    weight: Value,
+    bias: Value | None,
+    windows: Sequence[Window],
+    groups: int,
+) -> Value:
+    """Convolve ``[N, C, *sizes]`` with weights that are computed.
+
+    One matrix product for each cell of the kernel, which XNNPACK runs as it does not run CONV_2D
+    with such weights.
+    """
+    batch, channels, *sizes = x.shape
+    counts = [window.positions(size) for window, size in zip(windows, sizes, strict=True)]
+    pads = [window.pads(size) for window, size in zip(windows, sizes, strict=True)]
+    x = ctx.pad(x, [(0, 0), (0, 0), *pads])
+    out = ctx.static(weight.shape[0], "weight")
+    per_group = ctx.static(weight.shape[1], "weight")
+    total: Value | None = None
+    for cell in np.ndindex(*(window.kernel for window in windows)):
+        values, factors = x, weight
+        for axis, (place, window) in enumerate(zip(cell, windows, strict=True), start=2):
+            start = place * window.dilation
+            values = every(ctx, values, axis, start, counts[axis - 2], window.stride)
+            factors = ctx.slice(factors, axis, place, 1)
+        flat = ctx.reshape(values, (batch, groups, per_group, product(counts)))
+        matrix = ctx.reshape(factors, (1, groups, out // groups, per_group))
+        part = ctx.emit("BATCH_MATMUL", matrix, flat)
+        total = part if total is None else ctx.pointwise("ADD", total, part)
+    assert total is not None
+    made = ctx.reshape(total, (batch, out, *counts))
+    if bias is None:
+        return made
+    return ctx.pointwise("ADD", made, ctx.reshape(bias, (1, out, *(1,) * len(sizes))))
+
+
+@lowers("aten.convolution", "aten._convolution")
+def convolution(
+    ctx: Context,
+    x: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    benchmark: bool = False,
+    deterministic: bool = False,
+    cudnn_enabled: bool = False,
+    allow_tf32: bool = False,
+) -> Value:
+    """convolution(input, weight, bias, …, transposed, …) -> conv1d to 3d or conv_transpose."""
+    axes = weight.rank - 2
+    if transposed:
+        name = f"aten.conv_transpose{axes}d"
+        return ctx.call(
+            name, x, weight, bias, stride, padding, output_padding, groups, dilation
         )
-    else:
-        result = ctx.emit(
-            "CONV_2D", nhwc, ctx.constant(weight.data.transpose(0, 2, 3, 1)), bias, **options
-        )
-    return ctx.channels_first(result)
+    return ctx.call(f"aten.conv{axes}d", x, weight, bias, stride, padding, dilation, groups)

@@ -8,9 +8,40 @@ from __future__ import annotations
 
 from ..context import CompileOptions
 from ..ir import Graph
+from ..layout import assign_layouts
+from .common_subexpressions import share_subexpressions
 from .dead_code import remove_dead_code
+from .fold_affine import fold_affine
+from .boundary import boundary_orders
+from .fuse_activation import fuse_activation
+from .fuse_padding import fuse_padding
+from .half_weights import halve_weights
+from .identities import remove_identities
+from .simplify_shapes import simplify_shapes
+from .split_linear import split_linear
+from .split_wide import split_wide
 
 
 def optimise(graph: Graph, options: CompileOptions) -> None:
-    """Run all passes over a graph and its subgraphs."""
+    """Run all passes over a graph and over those that its loops run."""
+    for inner in dict.fromkeys(graph.subgraphs()):
+        _optimise(inner, CompileOptions())
+    _optimise(graph, options)
+
+
+def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
+    share_subexpressions(graph)
+    assign_layouts(graph, *boundary_orders(graph, options.channels_last))
+    remove_identities(graph)
+    simplify_shapes(graph)
+    split_linear(graph)
+    simplify_shapes(graph)
+    fold_affine(graph)
+    fuse_activation(graph)
+    fuse_padding(graph)
+    split_wide(graph)
+    share_subexpressions(graph)
+    remove_dead_code(graph)
+    if options.float16_weights:
+        halve_weights(graph)

@@ -1,0 +1,55 @@
+"""torchvision where its native library does not load: its operators declared, nms written in torch.
+
+torchvision has no CPU build for every platform. Without its native library it still imports once
+``nms`` and ``qnms``, which it wraps at import time, are declared; a model that runs nms in eager
+mode needs a kernel too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_libraries: list[torch.library.Library] = []  # an operator lives as long as its library
+
+
+def prepare_torchvision() -> None:
+    """Import torchvision, if it is installed, with the operators that it lacks."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:  # operator torchvision::nms does not exist
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms" + _SCHEMA)
+        library.define("qnms" + _SCHEMA)
+        library.impl("nms", non_maximum_suppression, "CPU")
+        _libraries.append(library)
+        import torchvision
+
+        torchvision.extension._has_ops = lambda: True  # else its Python functions refuse to run
+
+
+def non_maximum_suppression(
+    boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float
+) -> torch.Tensor:
+    """Return the indices of the boxes that are kept, by descending score, as torchvision's nms does.
+
+    Args:
+        boxes: ``[n, 4]``, corners (x1, y1, x2, y2).
+        scores: ``[n]``.
+        iou_threshold: A box is dropped if it overlaps a kept one by more than this.
+    """
+    order = torch.argsort(scores, descending=True, stable=True)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    corner = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    opposite = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = (opposite - corner).clamp_min(0).prod(dim=2)
+    overlap = shared / (areas[:, None] + areas[None] - shared)
+    kept: list[int] = []
+    for index in order.tolist():
+        if all(float(overlap[index, other]) <= iou_threshold for other in kept):
+            kept.append(index)
+    return torch.tensor(kept, dtype=torch.int64)

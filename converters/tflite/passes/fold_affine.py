@@ -1,0 +1,204 @@
+"""Folds multiplications and additions of constants into the weights beside them.
+
+Batch norm arrives as MUL and ADD after a convolution, the scale and shift of a layer norm as MUL
+and ADD before linear layers, a layer scale as MUL after one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ir import Array, Graph, Op, Value, constant
+
+# Operator → axis of the weights that belongs to the output channels.
+_OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
+_BIAS = {"CONV_2D": 2, "FULLY_CONNECTED": 2, "DEPTHWISE_CONV_2D": 2, "TRANSPOSE_CONV": 3}
+# A number commutes with these.
+_MOVES = frozenset({"RESHAPE", "TRANSPOSE", "SLICE"})
+
+
+def fold_affine(graph: Graph) -> None:
+    """Fold constants into weights.
+
+    It needs channels on the last axis, as the layout pass leaves them. Afterwards no MUL, DIV, ADD
+    or SUB by a constant per channel follows a convolution or a FULLY_CONNECTED that nothing else
+    reads, and none stands before FULLY_CONNECTED operators that alone read it.
+    """
+    _hoist_factors(graph)
+    _fold_into_source(graph)
+    _fold_into_readers(graph)
+
+
+def _fold_into_source(graph: Graph) -> None:
+    users = graph.users()
+    source = graph.producers()
+    outputs = set(graph.outputs)
+    gone: set[Op] = set()
+    for op in graph.ops:
+        found = _affine(op)
+        if found is None:
+            continue
+        value, factor, term = found
+        before = source.get(value)
+        if before is None or before.kind not in _OUTPUT_AXIS or value in outputs:
+            continue
+        if len(users[value]) != 1 or not _folds(before, op, factor, term):
+            continue
+        _scale(before, factor, term)
+        before.outputs = op.outputs
+        before.layers += op.layers
+        source[op.output] = before
+        gone.add(op)
+    graph.ops = [op for op in graph.ops if op not in gone]
+
+
+def _folds(before: Op, op: Op, factor: Array, term: Array) -> bool:
+    bias = before.inputs[_BIAS[before.kind]] if len(before.inputs) > _BIAS[before.kind] else None
+    weights = before.inputs[1]
+    assert weights is not None
+    return (
+        before.options.get("fused_activation_function", "NONE") == "NONE"
+        and weights.is_constant
+        and (bias is None or bias.is_constant)
+        and op.output.shape == before.output.shape
+        and _per_channel(factor, before.output)
+        and _per_channel(term, before.output)
+    )
+
+
+def _scale(op: Op, factor: Array, term: Array) -> None:
+    """Multiply what an operator computes by a factor, and add a term."""
+    weights, place = op.inputs[1], _BIAS[op.kind]
+    assert weights is not None
+    assert weights.data is not None
+    channels = weights.data.shape[_OUTPUT_AXIS[op.kind]]
+    while len(op.inputs) <= place:
+        op.inputs.append(None)
+    old = op.inputs[place]
+    bias = np.zeros(channels) if old is None or old.data is None else old.data.astype(np.float64)
+    factors = np.broadcast_to(factor.reshape(-1), channels)
+    if (factor != 1).any():
+        shape = [1] * weights.data.ndim
+        shape[_OUTPUT_AXIS[op.kind]] = channels
+        scaled = weights.data * factors.astype(np.float32).reshape(shape)
+        op.inputs[1] = constant(scaled, name=weights.name)
+    op.inputs[place] = constant((bias * factors + term.reshape(-1)).astype(np.float32))
+
+
+def _affine(op: Op) -> tuple[Value, Array, Array] | None:
+    """The operand, factor and term of an operator that is ``operand * factor + term``."""
+    if op.kind not in ("MUL", "ADD", "SUB", "DIV") or op.output.dtype != "float32":
+        return None
+    if op.options.get("fused_activation_function", "NONE") != "NONE":
+        return None
+    left, right = op.inputs
+    assert left is not None
+    assert right is not None
+    if left.data is not None and right.data is None and op.kind in ("MUL", "ADD"):
+        left, right = right, left
+    if right.data is None or left.data is not None:
+        return None
+    number = right.data.astype(np.float64)
+    if op.kind == "MUL":
+        return left, number, np.zeros(1)
+    if op.kind == "DIV":
+        return None if (number == 0).any() else (left, 1 / number, np.zeros(1))
+    return left, np.ones(1), number if op.kind == "ADD" else -number
+
+
+def _per_channel(number: Array, output: Value) -> bool:
+    """Whether a constant is finite and changes only along the last axis of a result."""
+    if not np.isfinite(number).all():
+        return False
+    return number.size == 1 or number.size == number.shape[-1] == output.shape[-1]
+
+
+def _hoist_factors(graph: Graph) -> None:
+    """Move MUL by one number up to the operator with weights that its operand is a view of."""
+    users = graph.users()
+    source = graph.producers()
+    outputs = set(graph.outputs)
+    for op in list(graph.ops):
+        found = _affine(op)
+        if found is None or op.kind not in ("MUL", "DIV") or found[1].size != 1:
+            continue
+        chain: list[Op] = []
+        value = found[0]
+        while (
+            (before := source.get(value)) is not None
+            and before.kind in _MOVES
+            and len(users[value]) == 1
+            and value not in outputs
+            and before.inputs[0] is not None
+        ):
+            chain.append(before)
+            value = before.inputs[0]
+        if not chain or before is None or before.kind not in _OUTPUT_AXIS or len(users[value]) != 1:
+            continue
+        if value in outputs:
+            continue
+        scaled = Value(shape=value.shape, dtype=value.dtype)
+        factor = constant(found[1].astype(np.float32).reshape(()))
+        moved = Op("MUL", [value, factor], [scaled], {}, before.layers)
+        first = chain[-1]
+        first.inputs[0] = scaled
+        graph.ops.insert(graph.ops.index(first), moved)
+        graph.ops.remove(op)
+        # the views now hold scaled values: only the last one is what a layer computes
+        for each in chain:
+            each.output.origins = []
+            each.layers += op.layers
+        chain[0].outputs = op.outputs
+        source[op.output] = chain[0]
+        source[scaled] = moved
+        users[scaled], users[value] = [first], [moved]
+        users.setdefault(op.output, users.pop(found[0], []))
+
+
+def _fold_into_readers(graph: Graph) -> None:
+    """Fold a layer norm's scale and shift into the linear layers that alone read it."""
+    outputs = set(graph.outputs)
+    for op in reversed(list(graph.ops)):
+        found = _affine(op)
+        if found is None or op.output in outputs:
+            continue
+        value, factor, term = found
+        if op.output.shape != value.shape or not _per_channel(factor, op.output):
+            continue
+        if not _per_channel(term, op.output):
+            continue
+        readers = [each for each in graph.ops if op.output in each.inputs]
+        if not readers or not all(_takes(each, op.output) for each in readers):
+            continue
+        for reader in readers:
+            _absorb(reader, value, factor, term)
+            reader.layers = op.layers + reader.layers
+        graph.ops.remove(op)
+
+
+def _takes(reader: Op, value: Value) -> bool:
+    weights, bias = reader.inputs[1], reader.inputs[2] if len(reader.inputs) > 2 else None
+    return (
+        reader.kind == "FULLY_CONNECTED"
+        and reader.inputs[0] is value
+        and weights is not None
+        and weights.is_constant
+        and (bias is None or bias.is_constant)
+    )
+
+
+def _absorb(reader: Op, value: Value, factor: Array, term: Array) -> None:
+    weights = reader.inputs[1]
+    assert weights is not None
+    assert weights.data is not None
+    inputs = weights.data.shape[1]
+    terms = np.broadcast_to(term.reshape(-1), inputs)
+    if terms.any():
+        old = reader.inputs[2] if len(reader.inputs) > 2 else None
+        bias = 0.0 if old is None or old.data is None else old.data.astype(np.float64)
+        shifted = bias + weights.data.astype(np.float64) @ terms
+        reader.inputs = [*reader.inputs[:2], constant(shifted.astype(np.float32))]
+    if (factor != 1).any():
+        factors = np.broadcast_to(factor.reshape(-1), inputs).astype(np.float32)
+        reader.inputs[1] = constant(weights.data * factors, name=weights.name)
+    reader.inputs[0] = value
