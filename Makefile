@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test check bench coverage opinfo clean
 
 install: $(STAMP)
 
@@ -29,6 +29,15 @@ check: install
 bench: install  ## what conversions cost beside the bare library calls; the table of docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
 	$(BIN)/python -W ignore benchmarks/conversion.py
+
+coverage: install  ## what the direct compiler makes of every model of the zoo; docs/coverage.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt transformers==5.23.0
+	$(BIN)/python -W ignore benchmarks/coverage.py --write docs/coverage.md
+
+opinfo: install  ## PyTorch's own operator samples through the direct compiler; docs/opinfo.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps expecttest==0.3.0
+	$(BIN)/python -W ignore benchmarks/opinfo.py --write docs/opinfo.md
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

@@ -68,11 +68,15 @@ def output_nodes(program: torch.export.ExportedProgram) -> list[str]:
     ]
 
 
-def example_shape(node: torch.fx.Node) -> tuple[int, ...]:
-    """Return the shape of a node's result with the example inputs, of symbolic sizes too."""
-    return tuple(
-        size if isinstance(size, int) else int(size.node.hint) for size in node.meta["val"].shape
-    )
+def example_shape(node: torch.fx.Node) -> tuple[int, ...] | None:
+    """Return the shape of a node's result with the example inputs, of symbolic sizes too.
+
+    It is ``None`` where a size depends on values (the boxes that non-maximum suppression keeps).
+    """
+    sizes = node.meta["val"].shape
+    if any(not isinstance(size, int) and size.node.hint is None for size in sizes):
+        return None
+    return tuple(size if isinstance(size, int) else int(size.node.hint) for size in sizes)
 
 
 def operator_name(target: Any) -> str:

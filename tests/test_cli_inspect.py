@@ -10,6 +10,7 @@ import onnx
 import pytest
 import typer
 from onnx import TensorProto, helper, numpy_helper
+from tflite_files import TFLiteFile
 from typer.testing import CliRunner
 
 from bridge.cli.inspect import inspect
@@ -97,3 +98,54 @@ def test_a_cut_off_file_is_refused(model: Path) -> None:
     assert code == 2
     assert "truncated" in err
     assert json.loads(out)["error"]["code"] == "source"
+
+
+@pytest.fixture
+def tflite(tmp_path: Path) -> Path:
+    """EXP, a transpose and SIGN, which XNNPACK leaves; the tensor's name is markup to rich."""
+    file = TFLiteFile()
+    x = file.tensor("x", (2, 3))
+    exp = file.operator("EXP", [x], file.tensor("block/exp", (2, 3)))
+    order = file.constant("order", np.array([1, 0], np.int32))
+    turned = file.operator(
+        "TRANSPOSE", [exp, order], file.tensor("block/exp/transpose", (3, 2)), "TransposeOptions"
+    )
+    sign = file.operator("SIGN", [turned], file.tensor("[red]sign", (3, 2)))
+    file.inputs, file.outputs = {"x": x}, {"y": sign}
+    (tmp_path / "m.tflite").write_bytes(file.finish())
+    return tmp_path / "m.tflite"
+
+
+def test_a_person_sees_what_xnnpack_takes_and_leaves(tflite: Path) -> None:
+    code, out, _ = run(str(tflite))
+    assert code == 0
+    assert "3 operators" in out
+    transposes, _, rest = out.partition("1 transpose\n")[2].partition("XNNPACK (ai-edge-litert ")
+    assert "block/exp/transpose" in transposes
+    assert "takes 2 of 3 operators in 1 partition\n" in rest
+    partitions, _, left = rest.partition("1 operator not delegated")
+    assert "EXP, TRANSPOSE" in partitions
+    assert "SIGN" in left
+    assert "[red]sign" in left
+    assert "source" not in left  # there is no manifest that could tell it
+
+
+def test_a_program_gets_the_graph_of_a_tflite_file(tflite: Path) -> None:
+    code, out, err = run(str(tflite), "--json")
+    assert (code, err) == (0, "")
+    graph = json.loads(out)["graph"]
+    assert [each["tensor"] for each in graph["transposes"]] == ["block/exp/transpose"]
+    assert [each["name"] for each in graph["xnnpack"]["left"]] == ["SIGN"]
+    (partition,) = graph["xnnpack"]["partitions"]
+    assert partition == {"operators": [0, 1], "counts": {"EXP": 1, "TRANSPOSE": 1}}
+
+
+def test_other_formats_have_no_such_graph(model: Path) -> None:
+    assert "graph" not in json.loads(run(str(model), "--json")[1])
+
+
+def test_what_cannot_be_loaded_is_shown_with_the_reason(tflite: Path) -> None:
+    code, out, _ = run(str(tflite), "--timeout", "0.1")
+    assert code == 0
+    assert "what XNNPACK takes is not known: timeout: no result after 0.1 s" in out
+    assert "block/exp/transpose" in out

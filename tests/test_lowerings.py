@@ -21,7 +21,9 @@ def test_a_lowering_gives_what_torch_gives(row: Row, tmp_path: Path) -> None:
     model = RowModel(row)
     if row.unsupported:
         with pytest.raises(UnsupportedError) as refused:
-            compile_module(model, tuple(model.inputs), tmp_path / "m.tflite")
+            compile_module(
+                model, tuple(model.inputs), tmp_path / "m.tflite", dynamic=row.dynamic
+            )
         assert row.unsupported in str(refused.value)
         return
     compiled = compile_module(

@@ -55,7 +55,9 @@ def find(name: str) -> Model:
     return known[name]
 
 
-def select(names: Sequence[str] = (), groups: Sequence[str] = (), *, extra: bool = True) -> list[Model]:
+def select(
+    names: Sequence[str] = (), groups: Sequence[str] = (), *, extra: bool = True
+) -> list[Model]:
     """Return models by name, or all of some groups or sources, or all.
 
     Args:

@@ -1,4 +1,4 @@
-"""How models of the package transformers are made: a class, and the settings of its configuration."""
+"""How models of the package transformers are made: a class, and settings of its configuration."""
 
 from __future__ import annotations
 

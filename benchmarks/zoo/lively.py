@@ -43,10 +43,9 @@ def enliven(module: torch.nn.Module, calls: Sequence[Call]) -> None:
 
 def _joined(calls: Sequence[Call]) -> Call:
     """One call with the batches of all; what is not a tensor is the first call's."""
-    joined = torch.utils._pytree.tree_map(
+    return torch.utils._pytree.tree_map(  # type: ignore[no-any-return]
         lambda *each: torch.cat(each) if isinstance(each[0], torch.Tensor) else each[0], *calls
     )
-    return joined  # type: ignore[no-any-return]
 
 
 def _redraw(owner: torch.nn.Module, name: str, parameter: torch.Tensor) -> None:

@@ -1,8 +1,9 @@
-"""Networks of our own for what the packages' models lack: U-Nets, recurrent nets, 1-D audio nets."""
+"""Networks of our own for what the packages' lack: U-Nets, recurrent nets, 1-D audio nets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -69,9 +70,7 @@ class DeepUNet(nn.Module):
         self.down = nn.ModuleList(
             Block(a, b, nn.BatchNorm2d(b)) for a, b in zip((3, *widths), widths, strict=False)
         )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.join = nn.ModuleList(Block(2 * a, a, nn.BatchNorm2d(a)) for a in widths[:-1])
         self.head = nn.Conv2d(8, 1, 1)
 
@@ -136,7 +135,7 @@ class CellLoop(nn.Module):
 
 
 class AudioNet(nn.Module):
-    """Strided and dilated 1-D convolutions, gated, with a transposed one back to the input's rate."""
+    """Strided and dilated 1-D convolutions, gated; a transposed one back to the input's rate."""
 
     def __init__(self) -> None:
         super().__init__()

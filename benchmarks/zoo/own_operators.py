@@ -102,7 +102,7 @@ class Scans(nn.Module):
 
 
 class Norms(nn.Module):
-    """Every norm, at odd axes and without affine parts, and the activations that are rarely used."""
+    """Every norm, at odd axes and without affine parts, and activations that are rarely used."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a model of the zoo is, and how it is built: seeded, in evaluation mode, with no dead layer."""
+"""What a model of the zoo is, and how it is built: seeded, for inference, with no dead layer."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def _pattern(index: int, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return 1.5 * torch.sin(18.0 * (x + shift)) * torch.cos(9.0 * y)
 
 
-def tokens(kind: Kind, length: int, vocabulary: int, *, batch: int = 1, seed: int = 0) -> torch.Tensor:
+def tokens(
+    kind: Kind, length: int, vocabulary: int, *, batch: int = 1, seed: int = 0
+) -> torch.Tensor:
     """Return token ids ``[batch, length]``; structured ones end in padding (id 1)."""
     if kind == "random":
         draw = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Language models in small random configurations: encoders, decoders without cache, both together."""
+"""Language models in small random configurations: encoders, decoders without cache, both."""
 
 from __future__ import annotations
 
@@ -152,10 +152,6 @@ MODELS = [
     hugging_face(
         "fnet", "FNetModel", "FNetConfig", _unmasked, extra=True,
         **{key: value for key, value in TEXT.items() if "heads" not in key},
-    ),
-    hugging_face(
-        "nystromformer", "NystromformerModel", "NystromformerConfig", _text, extra=True,
-        **TEXT, num_landmarks=8, segment_means_seq_len=24, conv_kernel_size=5,
     ),
     hugging_face("modernbert", "ModernBertModel", "ModernBertConfig", _text, extra=True,
                  **TEXT, pad_token_id=1, global_attn_every_n_layers=2, local_attention=8),

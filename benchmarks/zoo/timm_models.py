@@ -26,10 +26,11 @@ TRANSFORMERS = (
 )  # fmt: skip
 EXTRA_CNNS = (
     "ghostnetv2_100", "ghostnetv3_050", "rexnet_100", "cspresnet50", "skresnet18", "fbnetv3_b",
-    "mixnet_s", "semnasnet_050", "xception41", "inception_resnet_v2", "tresnet_m", "convmixer_768_32",
-    "resnext26ts", "eca_resnet33ts", "gcresnext26ts", "mambaout_femto", "legacy_seresnet18",
-    "efficientnet_es", "mobilenetv4_hybrid_medium", "resnetaa50", "resnetblur50", "densenetblur121d",
-    "ecaresnet26t", "hgnet_tiny", "lcnetv2_base", "vovnet39a", "nf_resnet50", "seresnext26d_32x4d",
+    "mixnet_s", "semnasnet_050", "xception41", "inception_resnet_v2", "tresnet_m",
+    "convmixer_768_32", "resnext26ts", "eca_resnet33ts", "gcresnext26ts", "mambaout_femto",
+    "legacy_seresnext26_32x4d", "efficientnet_es", "mobilenetv4_hybrid_medium", "resnetaa50",
+    "resnetblur50", "densenetblur121d", "ecaresnet26t", "hgnet_tiny", "lcnetv2_base", "vovnet39a",
+    "nf_resnet50", "seresnext26d_32x4d",
 )  # fmt: skip
 EXTRA_TRANSFORMERS = (
     "efficientformerv2_s0", "efficientvit_m0", "shvit_s1", "crossvit_9_240", "convit_tiny",

@@ -20,7 +20,7 @@ def prepare_torchvision() -> None:
     if importlib.util.find_spec("torchvision") is None:
         return
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:  # operator torchvision::nms does not exist
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms" + _SCHEMA)
@@ -35,7 +35,7 @@ def prepare_torchvision() -> None:
 def non_maximum_suppression(
     boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float
 ) -> torch.Tensor:
-    """Return the indices of the boxes that are kept, by descending score, as torchvision's nms does.
+    """Return the indices of the boxes that torchvision's nms keeps, by descending score.
 
     Args:
         boxes: ``[n, 4]``, corners (x1, y1, x2, y2).

@@ -109,8 +109,6 @@ MODELS = [
     hugging_face(
         "siglip_vision", "SiglipVisionModel", "SiglipVisionConfig", _64, extra=True, **_PATCHES
     ),
-    hugging_face("vit_mae", "ViTMAEModel", "ViTMAEConfig", _64, extra=True,
-                 **_PATCHES, mask_ratio=0.0),
     hugging_face(
         "clip", "CLIPModel", "CLIPConfig", image_and_text, extra=True,
         text_config={**SMALL, "vocab_size": 500, "max_position_embeddings": 32, "eos_token_id": 2},
@@ -120,10 +118,6 @@ MODELS = [
         "hf_levit", "LevitModel", "LevitConfig", _64, extra=True,
         image_size=64, hidden_sizes=[32, 48, 64], num_attention_heads=[2, 3, 4], depths=[1, 1, 1],
         key_dim=[8, 8, 8], drop_path_rate=0,
-    ),
-    hugging_face(
-        "cvt", "CvtModel", "CvtConfig", _64, extra=True,
-        embed_dim=[16, 32, 48], num_heads=[1, 2, 3], depth=[1, 1, 2],
     ),
     hugging_face(
         "pvt_v2", "PvtV2Model", "PvtV2Config", _64, extra=True,
@@ -145,6 +139,7 @@ MODELS = [
     ),
     hugging_face(
         "swin2sr", "Swin2SRForImageSuperResolution", "Swin2SRConfig", partial(pixels, 32),
-        extra=True, image_size=32, embed_dim=24, depths=[2], num_heads=[2], window_size=8, upscale=2,
+        extra=True, image_size=32, embed_dim=24, depths=[2], num_heads=[2], window_size=8,
+        upscale=2,
     ),
 ]  # fmt: skip

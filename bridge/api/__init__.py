@@ -1,6 +1,7 @@
-"""The functions that a program calls: ``convert`` and ``validate``."""
+"""The functions that a program calls: ``convert``, ``validate``, and ``look`` at a file."""
 
 from .converting import Conversion, ConvertOptions, Result, convert
+from .inspecting import Look, look
 from .opening import SourceOptions
 from .validating import Comparison, validate
 
@@ -8,8 +9,10 @@ __all__ = [
     "Comparison",
     "Conversion",
     "ConvertOptions",
+    "Look",
     "Result",
     "SourceOptions",
     "convert",
+    "look",
     "validate",
 ]

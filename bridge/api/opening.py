@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..artifact import TensorSpec
 from ..errors import InputError, UsageError
-from ..formats import TORCHSCRIPT, sniff
+from ..formats import EXPORTED, TORCHSCRIPT, sniff
 from ..samples import InputSpec, Samples, draw_samples, read_samples
 from ..sources import Source, open_artifact
 from ..sources.torch_source import build, load_weights, make_live
+from .plug_ins import import_operators
 from .reuse import fingerprint, key_of
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ def _open_file(
     path: Path, inputs: tuple[Any, ...] | Mapping[str, Any] | None, options: SourceOptions
 ) -> Opened:
     given = _given_arrays(inputs, options)
-    if sniff(path) == TORCHSCRIPT:
+    found = sniff(path)
+    if found == EXPORTED:
+        import_operators()
+    if found == TORCHSCRIPT:
         from ..sources.torchscript_source import read
 
         artifact = read(path, given)

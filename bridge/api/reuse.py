@@ -10,6 +10,7 @@ import os
 import site
 import sys
 import sysconfig
+import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..availability import version_of
+from ..formats import TFLITE
 from ..hop import Hop
 from ..live import LiveModel
 from ..toolchain import toolchain_named
-from ..worker import is_ours
+from ..worker import IN_PROCESS, is_ours
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +58,32 @@ def hop_key(parent: str, hop: Hop, options: Mapping[str, Any]) -> str:
         versions = {hop.place: toolchain_named(hop.place).folder.name}
     module = sys.modules[hop.convert.__module__]
     code = _first_digest(Path(str(module.__file__)))
-    return key_of(parent, hop.name, dict(options), versions, code, own_code())
+    # the direct compiler is the one hop in process to TFLite
+    others = others_lowerings() if (hop.target, hop.place) == (TFLITE, IN_PROCESS) else None
+    return key_of(parent, hop.name, dict(options), versions, code, own_code(), others)
+
+
+def others_lowerings() -> dict[str, str]:
+    """Return operator → digest of its lowering, for those that are not driftbridge's own."""
+    from ..converters.tflite import LOWERINGS
+
+    found = {}
+    for lowering in LOWERINGS:
+        home = LOWERINGS.home(lowering.operator)
+        if home.partition(".")[0] != "bridge":
+            found[lowering.operator] = _function_key(lowering.function)
+    return found
+
+
+def _function_key(function: Any) -> str:
+    """Key of a function by its code and its file; no two are equal of one that cannot be told."""
+    content = _Content()
+    try:
+        content.value(function)
+    except (UnknownContentError, RecursionError):
+        return uuid.uuid4().hex
+    file = Path(inspect.getfile(function))
+    return key_of(content.digest(), _file_digest(file) if file.is_file() else None)
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from .comparing import compare
 from .execution import Execution
 from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
 from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
+from .plug_ins import import_operators
 from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def validate(
 
 
 def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Say) -> Comparison:
+    import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
         artifacts = _folder_artifacts(path, manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,24 +13,49 @@ from .console import Json, Quiet, Terminal, errors_as_exit_codes
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..api import Look
     from ..inspection import Inspection
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A model file, or the folder of a SavedModel.")],
+    timeout: Annotated[
+        float, typer.Option(help="Seconds that loading a TFLite file may take.", min=0.1)
+    ] = 120.0,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Show what a model file holds: signature, operators, parameters, who made it."""
+    """Show what a model file holds: signature, operators, parameters, who made it.
+
+    Of a TFLite file also its transposes, what XNNPACK takes of it on this machine, and what it
+    leaves; with the source line of each operator if the file lies where convert put it.
+    """
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
+        from ..formats import TFLITE
         from ..inspection import inspect as read
 
+        look = None
         with terminal.progress() as say:
             say(f"reading {file}")
             inspection = read(file)
+            if inspection.format == TFLITE:
+                look = _look(inspection, timeout, say)
         terminal.show(_facts(inspection), _operators(inspection))
-        terminal.emit(inspection.to_json())
+        document = inspection.to_json()
+        if look is not None:
+            from .graph_tables import graph_tables
+
+            terminal.show(*graph_tables(look))
+            document["graph"] = look.to_json()
+        terminal.emit(document)
+
+
+def _look(inspection: Inspection, timeout: float, say: Callable[[str], None]) -> Look:
+    from ..api import look
+    from ..worker import Limits
+
+    return look(inspection, limits=Limits(seconds=timeout), say=say)
 
 
 def _facts(inspection: Inspection) -> Table:

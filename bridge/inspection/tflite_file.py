@@ -7,15 +7,12 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..artifact import Quantization, TensorSpec
 from .dtypes import name_of
 from .facts import DamagedError, Facts, operator_counts, signature_of
 from .flatbuffer import mapped
-
-if TYPE_CHECKING:
-    pass
 
 _CONVERSION_METADATA = "CONVERSION_METADATA"
 _MIN_RUNTIME_VERSION = "min_runtime_version"
@@ -32,24 +29,24 @@ def inspect_tflite(path: Path) -> Facts:
 
     with mapped(path) as data:
         model = schema.Model.GetRootAs(data)
-        subgraphs = _members(model, "Subgraphs")
+        subgraphs = members(model, "Subgraphs")
         if not subgraphs:
             raise DamagedError("it has no subgraph")
-        tensors = [_members(subgraph, "Tensors") for subgraph in subgraphs]
+        tensors = [members(subgraph, "Tensors") for subgraph in subgraphs]
         lengths = list(_buffer_lengths(model, len(data)))
         sizes = _stored(itertools.chain.from_iterable(tensors), lengths)
         operators = operator_counts(_uses(model, subgraphs))
-        entries = _members(model, "SignatureDefs")
-        metadata = _metadata(model)
+        entries = members(model, "SignatureDefs")
+        metadata = _metadata(model, data)
         details = {
             "schema_version": str(model.Version()),
-            "description": _text(model.Description()),
+            "description": text(model.Description()),
             "subgraphs": str(len(subgraphs)),
-            "signatures": ", ".join(_text(entry.SignatureKey()) for entry in entries),
+            "signatures": ", ".join(text(entry.SignatureKey()) for entry in entries),
             "custom_operators": ", ".join(
                 each.name for each in operators if each.name.startswith(_CUSTOM)
             ),
-            "min_runtime_version": _text(metadata.get(_MIN_RUNTIME_VERSION)).rstrip("\0"),
+            "min_runtime_version": text(metadata.get(_MIN_RUNTIME_VERSION)).rstrip("\0"),
             "metadata": ", ".join(metadata),
         }
         if entries:
@@ -62,13 +59,13 @@ def inspect_tflite(path: Path) -> Facts:
             operators=operators,
             parameters=sum(sizes.values()),
             parameter_bytes=sum(lengths[buffer] for buffer in sizes),
-            producer="TensorFlow Lite converter" if conversion else "",
+            producer=_producer(details["description"], conversion),
             producer_version=_converter_version(conversion) if conversion else "",
-            details={key: text for key, text in details.items() if text},
+            details={key: value for key, value in details.items() if value},
         )
 
 
-def _members(table: Any, name: str) -> list[Any]:
+def members(table: Any, name: str) -> list[Any]:
     """The members of one of a table's vectors."""
     member = getattr(table, name)
     return [member(index) for index in range(getattr(table, f"{name}Length")())]
@@ -77,7 +74,7 @@ def _members(table: Any, name: str) -> list[Any]:
 def _entry_sides(entry: Any, tensors: list[Any]) -> tuple[list[TensorSpec], list[TensorSpec]]:
     """Inputs and outputs of a signature, by the names that it gives them."""
     inputs, outputs = (
-        [_spec(tensors[each.TensorIndex()], _text(each.Name())) for each in _members(entry, side)]
+        [_spec(tensors[each.TensorIndex()], text(each.Name())) for each in members(entry, side)]
         for side in ("Inputs", "Outputs")
     )
     return inputs, outputs
@@ -86,7 +83,7 @@ def _entry_sides(entry: Any, tensors: list[Any]) -> tuple[list[TensorSpec], list
 def _bare_sides(subgraph: Any, tensors: list[Any]) -> tuple[list[TensorSpec], list[TensorSpec]]:
     """Inputs and outputs of a model without signatures, by the names of the tensors."""
     inputs, outputs = (
-        [_spec(tensors[index], _text(tensors[index].Name())) for index in _members(subgraph, side)]
+        [_spec(tensors[index], text(tensors[index].Name())) for index in members(subgraph, side)]
         for side in ("Inputs", "Outputs")
     )
     return inputs, outputs
@@ -94,7 +91,7 @@ def _bare_sides(subgraph: Any, tensors: list[Any]) -> tuple[list[TensorSpec], li
 
 def _spec(tensor: Any, name: str) -> TensorSpec:
     """Spec of a tensor; a size of -1 in its shape signature is dynamic."""
-    sizes = _members(tensor, "ShapeSignature") or _members(tensor, "Shape")
+    sizes = members(tensor, "ShapeSignature") or members(tensor, "Shape")
     return TensorSpec(
         name=name,
         shape=tuple(None if size < 0 else size for size in sizes),
@@ -107,35 +104,41 @@ def _quantization(stored: Any) -> Quantization | None:
     """Scales and zero points; a record of observed ranges only is not a quantization."""
     if stored is None or not stored.ScaleLength():
         return None
-    scales = tuple(float(each) for each in _members(stored, "Scale"))
+    scales = tuple(float(each) for each in members(stored, "Scale"))
     return Quantization(
         scales=scales,
-        zero_points=tuple(_members(stored, "ZeroPoint")) or (0,) * len(scales),
+        zero_points=tuple(members(stored, "ZeroPoint")) or (0,) * len(scales),
         axis=stored.QuantizedDimension() if len(scales) > 1 else None,
     )
 
 
 def _uses(model: Any, subgraphs: list[Any]) -> Iterator[tuple[str, int]]:
     """Name and version of every operator of every subgraph."""
+    codes = operator_codes(model)
+    for subgraph in subgraphs:
+        for operator in members(subgraph, "Operators"):
+            yield codes[operator.OpcodeIndex()]
+
+
+def operator_codes(model: Any) -> list[tuple[str, int]]:
+    """Name and version of each operator code of a model."""
     from ai_edge_litert import schema_py_generated as schema
 
     codes = []
-    for code in _members(model, "OperatorCodes"):
+    for code in members(model, "OperatorCodes"):
         # files from before 2020 have only the first field, which ends at 127
         builtin = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
         if builtin == schema.BuiltinOperator.CUSTOM:
-            name = _CUSTOM + _text(code.CustomCode())
+            name = _CUSTOM + text(code.CustomCode())
         else:
             name = _builtins().get(builtin, f"builtin {builtin}")
         codes.append((name, code.Version()))
-    for subgraph in subgraphs:
-        for operator in _members(subgraph, "Operators"):
-            yield codes[operator.OpcodeIndex()]
+    return codes
 
 
 def _buffer_lengths(model: Any, size: int) -> Iterator[int]:
     """Bytes of each buffer; in models above 2 GB they lie behind the flatbuffer."""
-    for buffer in _members(model, "Buffers"):
+    for buffer in members(model, "Buffers"):
         if buffer.Offset() > 1:
             missing = buffer.Offset() + buffer.Size() - size
             if missing > 0:
@@ -153,19 +156,31 @@ def _content(buffer: Any) -> memoryview:
 def _stored(tensors: Iterable[Any], lengths: list[int]) -> dict[int, int]:
     """Elements of the constant tensors by their buffers."""
     return {
-        tensor.Buffer(): math.prod(_members(tensor, "Shape"))
+        tensor.Buffer(): math.prod(members(tensor, "Shape"))
         for tensor in tensors
         if lengths[tensor.Buffer()]
     }
 
 
-def _metadata(model: Any) -> dict[str, bytes]:
+def _metadata(model: Any, data: Any) -> dict[str, bytes]:
     """Metadata by name; TensorFlow's quantizer adds blank ones under names that are taken."""
-    buffers = _members(model, "Buffers")
+    buffers = members(model, "Buffers")
     found: dict[str, bytes] = {}
-    for entry in _members(model, "Metadata"):
-        found.setdefault(_text(entry.Name()), bytes(_content(buffers[entry.Buffer()])))
+    for entry in members(model, "Metadata"):
+        buffer = buffers[entry.Buffer()]
+        if buffer.Offset() > 1:
+            content = data[buffer.Offset() : buffer.Offset() + buffer.Size()]
+        else:
+            content = bytes(_content(buffer))
+        found.setdefault(text(entry.Name()), content)
     return found
+
+
+def _producer(description: str, conversion: bytes | None) -> str:
+    """What made the file: the direct compiler says so in the description."""
+    if conversion:
+        return "TensorFlow Lite converter"
+    return description if description == "driftbridge" else ""
 
 
 def _converter_version(content: bytes) -> str:
@@ -182,10 +197,11 @@ def _converter_version(content: bytes) -> str:
         return ""
     environment = Table(content, root.Indirect(root.Pos + field))
     field = environment.Offset(4)
-    return _text(environment.String(environment.Pos + field)) if field else ""
+    return text(environment.String(environment.Pos + field)) if field else ""
 
 
-def _text(content: bytes | None) -> str:
+def text(content: bytes | None) -> str:
+    """A text of the file; empty if there is none."""
     return (content or b"").decode()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BridgeError, ConversionError, UnsupportedError, UnsupportedOperator
+from ...errors import ConversionError, UnsupportedError, UnsupportedOperator
 from ...program import operator_name, output_nodes, user_frame
 from .constants import Constants, written
 from .context import CompileOptions, Context
@@ -116,9 +116,13 @@ class Lowerer:
         else:
             try:
                 self.values[node] = self._lower_call(node)
-            except BridgeError as error:
+            except ConversionError as error:
                 self._record(node, error)
                 self.values[node] = _placeholder(node.meta["val"])
+            except Exception as error:
+                where = user_frame(node.meta.get("stack_trace") or "")
+                error.add_note(f"while lowering {node.name}: {node.target}, {where}")
+                raise
             for target in written(node):
                 self.values[target] = self.values[node]
         value = self.values[node]
@@ -244,7 +248,7 @@ class Lowerer:
 
     # -- failures ----------------------------------------------------------------------------
 
-    def _record(self, node: Node, error: BridgeError) -> None:
+    def _record(self, node: Node, error: ConversionError) -> None:
         name = operator_name(node.target)
         known = self.failures.get(name)
         hint = error.message + (f" ({error.hint})" if error.hint else "")

@@ -76,7 +76,7 @@ class Constants:
             if argument in self._tensors:
                 return self._tensors[argument]
             fake = argument.meta["val"]  # only its shape and type are read: see _LIKE
-            return torch.empty(fake.shape, dtype=fake.dtype, device="meta")
+            return torch.empty((), dtype=fake.dtype).expand(fake.shape)
 
         return value
 

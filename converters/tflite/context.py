@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,15 @@ from .sizes import Dim, Shape, Size, broadcast, elements, example, is_static, pr
 
 Number = bool | int | float
 
-T = TypeVar("T")
-
 _XNNPACK_RANK = 6  # of the tensors that the delegate takes
+
+_OF_BYTES = frozenset({"MAXIMUM", "MINIMUM", "RIGHT_SHIFT", "BITWISE_XOR"})
+# Type that few kernels take without quantization → those on two operands that do.
+_NARROW_KINDS = {
+    "uint8": _OF_BYTES,
+    "int8": _OF_BYTES,
+    "bool": frozenset({"EQUAL", "NOT_EQUAL", "LOGICAL_AND", "LOGICAL_OR"}),
+}
 
 
 @dataclass
@@ -39,6 +45,8 @@ class Context:
         call: Lower another operator: ``ctx.call("aten.softmax", x, -1, None)``.
         options: What the user asked of the compiler.
         symbols: Symbol of a changing size → the graph input and the axis that have it.
+        contiguous: Whether the node's operands fill their memory in PyTorch, row by row from its
+            start, which is what ``as_strided`` reads.
     """
 
     graph: Graph
@@ -47,6 +55,7 @@ class Context:
     layer: str = ""
     results: list[Result] = field(default_factory=list)
     symbols: dict[Any, tuple[Value, int]] = field(default_factory=dict)
+    contiguous: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -226,18 +235,17 @@ class Context:
         if start == 0 and size == x.shape[axis]:
             return x
         shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
-        begin, sizes = [_at(x.rank, axis, each, rest) for each, rest in ((start, 0), (size, -1))]
-        if isinstance(start, int) and isinstance(size, int):
-            if x.data is not None:
-                return constant(np.take(x.data, range(start, start + size), axis=axis))
-            if is_static(shape):
-                return self.emit("SLICE", x, integers(begin), integers(shape), shape=shape)
+        if isinstance(start, int) and isinstance(size, int) and x.data is not None:
+            return constant(np.take(x.data, range(start, start + size), axis=axis))
+        begin = self.shape_vector(_at(x.rank, axis, start, 0))
+        if is_static((start, *shape)):
+            return self.emit("SLICE", x, begin, self.shape_vector(shape), shape=shape)
         bounds = _constant_bounds(x.shape[axis], start, size)
         if bounds is None:
-            vectors = self.shape_vector(begin), self.shape_vector(sizes)
-            return self.emit("SLICE", x, *vectors, shape=shape)
+            sizes = self.shape_vector(_at(x.rank, axis, size, -1))
+            return self.emit("SLICE", x, begin, sizes, shape=shape)
         # unlike SLICE with a size of -1, XNNPACK takes this one
-        first, last = (integers(_at(x.rank, axis, bound, 0)) for bound in bounds)
+        first, last = (self.shape_vector(_at(x.rank, axis, bound, 0)) for bound in bounds)
         whole = (1 << x.rank) - 1 - (1 << axis)
         return self.emit(
             "STRIDED_SLICE",
@@ -276,8 +284,11 @@ class Context:
             return x
         if x.data is not None:
             return constant(x.data.astype(dtype))
-        if dtype == "bool":
+        # comparisons of 8-bit integers that are not quantized abort the interpreter
+        if dtype == "bool" and x.dtype not in ("int8", "uint8"):
             return self.emit("NOT_EQUAL", x, self.scalar(0, x.dtype))
+        if x.dtype == FLOAT and dtype in ("int8", "uint8"):
+            x = self.cast(x, INTEGER)  # the kernel saturates; PyTorch keeps the low bits
         return self.emit("CAST", x, shape=x.shape, dtype=dtype)
 
     def promoted(self, *operands: Value | Number, dtype: str | None = None) -> list[Value]:
@@ -301,10 +312,16 @@ class Context:
         Args:
             kind: TFLite's builtin name.
             operands: Tensors and numbers.
-            dtype: Type to compute in, if it is not the operands' common one.
+            dtype: Type to compute in, if it is not the operands' common one. What a kernel lacks
+                (most abort on 8 bits without quantization) is computed in int32.
             options: Fields of its options table.
         """
-        return self.emit(kind, *self.promoted(*operands, dtype=dtype), **options)
+        values = self.promoted(*operands, dtype=dtype)
+        given = values[0].dtype
+        if given in _NARROW_KINDS and kind not in _NARROW_KINDS[given]:
+            values = [self.cast(value, INTEGER) for value in values]
+        result = self.emit(kind, *values, **options)
+        return result if result.dtype in (given, "bool") else self.cast(result, given)
 
     def reduce(self, kind: str, x: Value, axes: Sequence[int], keepdim: bool = False) -> Value:
         """Reduce over axes; an empty list means all of them, as in PyTorch's ``dim=[]``."""
@@ -332,7 +349,7 @@ class CompileOptions:
     unroll: int | None = None
 
 
-def _at(rank: int, axis: int, value: T, rest: int) -> list[T | int]:
+def _at(rank: int, axis: int, value: Size, rest: int) -> list[Size]:
     """Return a list of ``rest`` for each axis but one."""
     return [value if place == axis else rest for place in range(rank)]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from ...registry import Registry
 from .ir import Value
 
-LoweringFunction: TypeAlias = Callable[..., "Value | Sequence[Value]"]
+LoweringFunction: TypeAlias = Callable[..., "Value | Sequence[Value | None]"]
 F = TypeVar("F", bound=LoweringFunction)
 
 

@@ -52,7 +52,19 @@ def layer_map(graph: Graph, spine: Spine) -> LayerMap:
                 mapped[layer] = Place(
                     absence=Absence.FUSED, into=into, detail=f"computed within {op.kind}"
                 )
-    return explain_absences(spine, mapped)
+    explained = explain_absences(spine, mapped)
+    # operators keep the layers that they compute: what no operator has only moved data
+    return LayerMap(
+        places={
+            layer: _MOVED if place.absence is Absence.UNEXPLAINED and layer not in computed else place
+            for layer, place in explained.places.items()
+        }
+    )
+
+
+_MOVED = Place(
+    absence=Absence.ELIMINATED, detail="it only moves data, which its readers take from elsewhere"
+)
 
 
 def _representative(op: Op, mapped: dict[str, Place]) -> str | None:

@@ -58,6 +58,9 @@ class Dim:
         return _size(FloorDiv(self.expr, _expr(other)), self.hint // example(other))
 
 
+# Example of a size that depends on data (the number of detections), which PyTorch does not know.
+_UNKNOWN = 2
+
 Size: TypeAlias = int | Dim
 Shape: TypeAlias = tuple[Size, ...]
 
@@ -66,7 +69,8 @@ def size_of(size: int | torch.SymInt) -> Size:
     """Return a size of a captured program's as an integer or a ``Dim``."""
     if isinstance(size, int):
         return size
-    return _size(size.node.expr, int(size.node.hint))
+    hint = size.node.hint
+    return _size(size.node.expr, _UNKNOWN if hint is None else int(hint))
 
 
 def shape_of(sizes: Iterable[int | torch.SymInt]) -> Shape:

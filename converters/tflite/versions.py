@@ -69,8 +69,10 @@ def _broadcasts_high(op: Op) -> bool:
 
     A size that changes differs from 1 here, though the file's ``shape`` says 1 for it.
     """
-    values = [value for value in op.inputs if value is not None]
-    return values[0].shape != values[1].shape and max(value.rank for value in values) > 4
+    first, second = op.inputs[:2]
+    assert first is not None
+    assert second is not None
+    return max(first.rank, second.rank) > 4 and first.shape != second.shape
 
 
 def _is_fused(op: Op) -> bool:

@@ -1,13 +1,82 @@
 """Arithmetic on elements."""
 
-from . import Row, const, f32, i64, truths
+import torch
+
+from . import Row, const, f32, i32, i64, truths
+
+BYTES = torch.tensor([0, 1, 7, 100, 200, 255], dtype=torch.uint8)
+SIGNED_BYTES = torch.tensor([0, 1, -1, 100, -128, 127], dtype=torch.int8)
+EDGES = torch.tensor([0.0, -0.0, 1.0, -1.0, 2e-38, -2e-38, 3e38, -3e38, 0.5])
+INFINITE = torch.tensor([float("inf"), -float("inf"), float("nan"), 0.0, 2.5])
 
 ROWS = [
     Row("aten.add", f32(2, 3), f32(3), alpha=0.5),
     Row("aten.add", f32(2, 3), 1.5),
+    Row("aten.add", f32(2, 3), 2, alpha=3, label="of a number"),
     Row("aten.add", i64(2, 3), 1.5),
+    Row("aten.add", i64(2, 3), i32(3), alpha=2),
     Row("aten.add", i64(2, 3), f32(2, 1)),
     Row("aten.add", truths(2, 3), truths(2, 3)),
+    Row("aten.add", truths(2, 3), truths(3, seed=1), alpha=False, label="alpha=False"),
+    Row("aten.add", truths(2, 3), i64(2, 3)),
+    Row("aten.add", BYTES, BYTES.flip(0), label="wraps around"),
+    Row("aten.add", f32(), f32()),
     Row("aten.add", f32(2, 3), const(f32(3, 2).t()), label="constant that is not contiguous"),
     Row("aten.add", f32(2, 3), f32(1, 3), dynamic={0: [0]}, also=[[f32(5, 3), f32(1, 3)]]),
+    Row("aten.add", f32(2, 3, 4), f32(4), dynamic={0: [0, 1]}, also=[[f32(3, 5, 4), f32(4)]]),
+    Row("aten.sub", f32(2, 3), f32(2, 1), alpha=2),
+    Row("aten.sub", f32(2, 3), 0.25),
+    Row("aten.sub", i64(2, 3), i64(3), alpha=-3),
+    Row("aten.sub", const(f32(3)), f32(2, 3), label="from a constant"),
+    Row("aten.sub", SIGNED_BYTES, SIGNED_BYTES.flip(0)),
+    Row("aten.subtract", f32(2, 3), f32(3)),
+    Row("aten.rsub.Tensor", f32(2, 3), f32(3), alpha=0.5),
+    Row("aten.rsub.Scalar", f32(2, 3), 1.0),
+    Row("aten.rsub.Scalar", f32(2, 3), 1, 2.5, label="alpha"),
+    Row("aten.rsub.Scalar", i64(2, 3), 1),
+    Row("aten.mul", f32(2, 3), f32(2, 1)),
+    Row("aten.mul", f32(2, 3), 3),
+    Row("aten.mul", i64(2, 3), 0.5),
+    Row("aten.mul", i64(2, 3), i64()),
+    Row("aten.mul", truths(2, 3), truths(3)),
+    Row("aten.mul", truths(2, 3), f32(2, 3)),
+    Row("aten.mul", BYTES, 3, label="wraps around"),
+    Row("aten.mul", f32(2, 3, 4), f32(4), dynamic={0: [0]}, also=[[f32(7, 3, 4), f32(4)]]),
+    Row("aten.multiply", f32(2, 3), f32(3)),
+    Row("aten.addcmul", f32(2, 3), f32(3), f32(2, 1)),
+    Row("aten.addcmul", f32(3), f32(2, 1), f32(2, 3), value=-0.5),
+    Row("aten.addcmul", i64(2, 3), i64(3), i64(2, 1), value=2),
+    Row("aten.addcdiv", f32(2, 3), f32(3), f32(2, 1, low=1.0)),
+    Row("aten.addcdiv", f32(3), f32(2, 1), f32(2, 3, low=0.5), value=3),
+    Row("aten.lerp", f32(2, 3), f32(3), 0.25),
+    Row("aten.lerp", f32(2, 3), f32(2, 3, seed=1), 0.75),
+    Row("aten.lerp", f32(2, 3), f32(3), f32(2, 1, low=0.0, high=1.0)),
+    Row("aten.lerp", 1e8 * f32(3), f32(3), torch.tensor([1.0, 0.0, 1.0]), label="ends"),
+    Row("aten.neg", f32(2, 3)),
+    Row("aten.neg", i64(2, 3)),
+    Row("aten.neg", SIGNED_BYTES),
+    Row("aten.neg", BYTES),
+    Row("aten.negative", f32(2, 3)),
+    Row("aten.abs", f32(2, 3)),
+    Row("aten.abs", INFINITE, label="infinite"),
+    Row("aten.abs", i64(2, 3)),
+    Row("aten.abs", SIGNED_BYTES),
+    Row("aten.abs", BYTES),
+    Row("aten.absolute", f32()),
+    Row("aten.sign", EDGES),
+    Row("aten.sign", INFINITE[:2], label="infinite"),
+    Row("aten.sign", f32(2, 3), dynamic={0: [0]}, also=[[f32(4, 3)]]),
+    Row("aten.sign", i64(2, 3)),
+    Row("aten.sign", SIGNED_BYTES),
+    Row("aten.sign", BYTES),
+    Row("aten.sign", truths(2, 3)),
+    Row(
+        "aten.sign",
+        f32(2, 3),
+        const(f32(4, 3)),
+        label="of a linear layer",
+        call=lambda x, weight: torch.sign(torch.nn.functional.linear(x, weight)),
+    ),
+    Row("aten.sgn", f32(2, 3)),
+    Row("aten.positive", f32(2, 3)),
 ]

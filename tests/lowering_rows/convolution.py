@@ -78,6 +78,12 @@ ROWS = [
         call=_scale_and_convolve,
         label="computed weight",
     ),
+    Row(
+        "aten.conv2d",
+        f32(1, 3, 20, 20),
+        f32(5, 3, 16, 16),
+        unsupported="weight=computed, of size [16, 16]",
+    ),
     Row("aten.conv1d", f32(2, 3, 11), _w(5, 3, 3), _w(5)),
     Row("aten.conv1d", f32(2, 3, 12), _w(5, 3, 3), _w(5), [2], [1]),
     Row("aten.conv1d", f32(2, 4, 11), _w(8, 2, 3), None, [1], [2], [2], 2),

@@ -22,6 +22,7 @@ ROWS = [
     _plane(f32(1, 3, 5, 6), _w(3, 4, 3, 3), _w(4), label="stride 1"),
     _plane(f32(1, 3, 5, 6), _w(3, 4, 3, 3), _w(4), [1, 1], [1, 1], label="stride 1, same"),
     _plane(f32(1, 3, 5, 6), _w(3, 4, 1, 1), _w(4), [1, 1], [1, 1], label="cut"),
+    _plane(f32(1, 3, 5, 6), _w(3, 4, 4, 4), _w(4), [2, 2], [3, 3], label="much cut"),
     _plane(f32(1, 3, 5, 6), _w(3, 4, 3, 2), _w(4), [2, 1], [1, 0], [1, 0], 1, [1, 1]),
     _plane(f32(1, 3, 5, 6), _w(3, 4, 3, 2), _w(4), [2, 1], [1, 0], [0, 0], 1, [2, 3]),
     _plane(f32(1, 4, 5, 6), _w(4, 3, 3, 4), _w(6), [2, 2], [1, 1], [1, 0], 2),
@@ -73,6 +74,8 @@ ROWS = [
     Row("aten.conv_transpose3d.input", f32(1, 3, 3, 4, 5), _w(3, 4, 3, 3, 3), _w(4), [2], [1], [1]),
     Row("aten.conv_transpose3d.input", f32(1, 3, 3, 4, 5), _w(3, 4, 4, 4, 4), None, [2], [1]),
     Row("aten.conv_transpose3d.input", f32(1, 3, 3, 4, 5), _w(3, 4, 3, 3, 3), _w(4), [1], [1]),
+    Row("aten.conv_transpose3d.input", f32(1, 3, 5, 5, 5), _w(3, 4, 3, 3, 3), None, [1], [2]),
+    Row("aten.conv_transpose3d.input", f32(1, 3, 5, 5, 5), _w(3, 4, 4, 4, 4), None, [2], [3]),
     Row("aten.conv_transpose3d.input", f32(3, 3, 4, 5), _w(3, 4, 2, 2, 2), None, [4], [1], [2]),
     Row(
         "aten.conv_transpose3d.input",
@@ -85,7 +88,14 @@ ROWS = [
         2,
         [2, 1, 3],
     ),
-    Row("aten.conv_transpose3d.input", f32(1, 3, 3, 4, 5), f32(3, 4, 2, 2, 2), None, [2], label="live"),
+    Row(
+        "aten.conv_transpose3d.input",
+        f32(1, 3, 3, 4, 5),
+        f32(3, 4, 2, 2, 2),
+        None,
+        [2],
+        label="live",
+    ),
     Row(
         "aten.conv_transpose3d.input",
         f32(2, 3, 3, 4, 5),

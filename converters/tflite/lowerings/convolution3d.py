@@ -26,7 +26,7 @@ def conv3d(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Value:
-    """conv3d(input, weight, bias, stride, padding, dilation, groups) -> CONV_2D over slices, ADD."""
+    """conv3d(input, weight, bias, stride, padding, dilation, groups) -> CONV_2D of slices, ADD."""
     require_float(x)
     kernel = [ctx.static(size, "weight") for size in weight.shape[2:]]
     windows = convolution_windows(kernel, stride, padding, dilation)
@@ -35,9 +35,7 @@ def conv3d(
         made = convolve_live(ctx, batch, weight, bias, windows, groups)
     else:
         ndhwc = ctx.channels_last(batch)
-        made = ctx.channels_first(
-            convolve_depth(ctx, ndhwc, weight.data, bias, windows, groups)
-        )
+        made = ctx.channels_first(convolve_depth(ctx, ndhwc, weight.data, bias, windows, groups))
     return drop_batch(ctx, made, x, 3)
 
 
@@ -49,7 +47,7 @@ def convolve_depth(
     windows: Sequence[Window],
     groups: int,
 ) -> Value:
-    """Convolve NDHWC with constant weights of shape ``[out, in / groups, depth, height, width]``."""
+    """Convolve NDHWC with weights of shape ``[out, in / groups, depth, height, width]``."""
     along, *plane = windows
     batch, depth, height, width, channels = ndhwc.shape
     if plane[0].is_trivial and plane[1].is_trivial:

@@ -51,9 +51,7 @@ def cumprod(ctx: Context, x: Value, dim: int, dtype: torch.dtype | None = None) 
     return _scan(ctx, x, dim % x.rank, 1, lambda now, earlier: ctx.emit("MUL", now, earlier))
 
 
-def _running_extreme(
-    ctx: Context, kind: str, x: Value, dim: int, limit: float
-) -> list[Value]:
+def _running_extreme(ctx: Context, kind: str, x: Value, dim: int, limit: float) -> list[Value]:
     """Running MAXIMUM or MINIMUM, and the last place at which the extreme was met."""
     if x.rank == 0:
         return [x, ctx.filled((), 0, INTEGER)]

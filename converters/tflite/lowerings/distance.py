@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from ..context import Context, Number
@@ -41,7 +42,7 @@ def _norm(
 def linalg_vector_norm(
     ctx: Context,
     x: Value,
-    ord: Number = 2,  # noqa: A002
+    order: Number = 2,
     dim: Dims = None,
     keepdim: bool = False,
     dtype: torch.dtype | None = None,
@@ -50,7 +51,7 @@ def linalg_vector_norm(
 
     ABS and SUM for order 1, ABS and an extreme for the infinite ones, POW for others.
     """
-    return _norm(ctx, accumulated(ctx, x, dtype), ord, axes_of(x, dim), keepdim)
+    return _norm(ctx, accumulated(ctx, x, dtype), order, axes_of(x, dim), keepdim)
 
 
 @lowers("aten.norm")
@@ -87,20 +88,20 @@ def _matrix_norm(
 def linalg_matrix_norm(
     ctx: Context,
     x: Value,
-    ord: Number | str = "fro",  # noqa: A002
+    order: Number | str = "fro",
     dim: Sequence[int] = (-2, -1),
     keepdim: bool = False,
     dtype: torch.dtype | None = None,
 ) -> Value:
     """linalg_matrix_norm(self, ord, int[] dim=[-2, -1], bool keepdim, *, dtype) -> SUM, extreme."""
-    return _matrix_norm(ctx, accumulated(ctx, x, dtype), ord, dim, keepdim)
+    return _matrix_norm(ctx, accumulated(ctx, x, dtype), order, dim, keepdim)
 
 
 @lowers("aten.linalg_norm")
 def linalg_norm(
     ctx: Context,
     x: Value,
-    ord: Number | str | None = None,  # noqa: A002
+    order: Number | str | None = None,
     dim: Dims = None,
     keepdim: bool = False,
     dtype: torch.dtype | None = None,
@@ -108,11 +109,11 @@ def linalg_norm(
     """linalg_norm(self, ord=None, dim=None, keepdim=False, *, dtype) -> of a vector or a matrix."""
     x = accumulated(ctx, x, dtype)
     axes = [dim] if isinstance(dim, int) else list(dim or range(x.rank))
-    if ord is None:
+    if order is None:
         return _norm(ctx, x, 2, axes_of(x, dim), keepdim)
-    if isinstance(ord, str) or len(axes) == 2:
-        return _matrix_norm(ctx, x, ord, axes, keepdim)
-    return _norm(ctx, x, ord, axes_of(x, dim), keepdim)
+    if isinstance(order, str) or len(axes) == 2:
+        return _matrix_norm(ctx, x, order, axes, keepdim)
+    return _norm(ctx, x, order, axes_of(x, dim), keepdim)
 
 
 @lowers("aten.dist")
@@ -137,9 +138,7 @@ def pairwise_distance(
 
 
 @lowers("aten.cosine_similarity")
-def cosine_similarity(
-    ctx: Context, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8
-) -> Value:
+def cosine_similarity(ctx: Context, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> Value:
     """cosine_similarity(x1, x2, int dim=1, float eps=1e-08) -> the product of two unit vectors."""
     left, right = ctx.promoted(x1, x2, dtype=FLOAT)
     axes = [dim % left.rank]
@@ -173,10 +172,25 @@ def cdist(
 
 @lowers("aten._euclidean_dist")
 def euclidean_dist(ctx: Context, x1: Value, x2: Value) -> Value:
-    """_euclidean_dist(x1, x2) -> |x1|² + |x2|² - 2·BATCH_MATMUL, SQRT."""
+    """_euclidean_dist(x1, x2) -> |x1|² + |x2|² - 2·x1·x2ᵀ, SQRT.
+
+    Constant rows ``x2`` (prototypes, a codebook) are the weight and the bias of a FULLY_CONNECTED.
+    """
     left, right = ctx.promoted(x1, x2)
-    powers = [ctx.reduce("SUM", ctx.emit("SQUARE", each), [-1], keepdim=True) for each in (left, right)]
-    across = ctx.reshape(powers[1], (*right.shape[:-2], 1, right.shape[-2]))
-    product = ctx.emit("BATCH_MATMUL", ctx.pointwise("MUL", left, -2.0), right, adj_y=True)
-    total = ctx.pointwise("ADD", product, ctx.pointwise("ADD", powers[0], across))
+    own = ctx.reduce("SUM", ctx.emit("SQUARE", left), [-1], keepdim=True)
+    if x2.data is not None and x2.rank == 2:
+        bias = np.square(x2.data.astype(np.float64)).sum(axis=1).astype(np.float32)
+        product = ctx.emit(
+            "FULLY_CONNECTED",
+            left,
+            ctx.constant(x2.data * np.float32(-2)),
+            ctx.constant(bias),
+            keep_num_dims=left.rank != 2,
+        )
+    else:
+        powers = ctx.reduce("SUM", ctx.emit("SQUARE", right), [-1], keepdim=True)
+        across = ctx.reshape(powers, (*right.shape[:-2], 1, right.shape[-2]))
+        product = ctx.emit("BATCH_MATMUL", ctx.pointwise("MUL", left, -2.0), right, adj_y=True)
+        product = ctx.pointwise("ADD", product, across)
+    total = ctx.pointwise("ADD", product, own)
     return ctx.emit("SQRT", ctx.pointwise("MAXIMUM", total, 0.0))

@@ -97,9 +97,7 @@ def batch_norm(
         return _affine(ctx, _standardized(ctx, x, axes, eps)[0], weight, bias, shape)
     if training:
         raise unsupported("training", training, "call .eval() on the module")
-    constant = [
-        each.data is not None for each in (weight, bias, running_mean, running_var) if each
-    ]
+    constant = [each.data is not None for each in (weight, bias, running_mean, running_var) if each]
     if all(constant):
         assert running_mean.data is not None
         assert running_var.data is not None
@@ -148,7 +146,7 @@ def native_batch_norm_no_stats(
     return native_batch_norm(ctx, x, weight, bias, None, None, training, momentum, eps)
 
 
-@lowers("aten._native_batch_norm_legit_no_training", "aten._batch_norm_no_update")
+@lowers("aten._native_batch_norm_legit_no_training")
 def native_batch_norm_no_training(
     ctx: Context,
     x: Value,
@@ -160,9 +158,7 @@ def native_batch_norm_no_training(
     eps: float,
 ) -> list[Value | None]:
     """_native_batch_norm_legit_no_training(input, weight, bias, …) -> as batch_norm."""
-    return native_batch_norm(
-        ctx, x, weight, bias, running_mean, running_var, False, momentum, eps
-    )
+    return native_batch_norm(ctx, x, weight, bias, running_mean, running_var, False, momentum, eps)
 
 
 @lowers("aten.instance_norm")
@@ -203,7 +199,7 @@ def native_layer_norm(
     bias: Value | None,
     eps: float,
 ) -> list[Value]:
-    """native_layer_norm(input, normalized_shape, weight, bias, eps) -> as layer_norm; statistics."""
+    """native_layer_norm(input, normalized_shape, weight, …) -> as layer_norm, statistics."""
     axes = range(x.rank - len(normalized_shape), x.rank)
     normal, mean, reciprocal = _standardized(ctx, x, axes, eps)
     return [_affine(ctx, normal, weight, bias, normalized_shape), mean, reciprocal]
@@ -219,7 +215,7 @@ def layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Value:
-    """layer_norm(input, normalized_shape, …) -> MEAN, SUB, SQUARE, MEAN, ADD, RSQRT, MUL; affine."""
+    """layer_norm(input, …) -> MEAN, SUB, SQUARE, MEAN, ADD, RSQRT, MUL, affine."""
     return native_layer_norm(ctx, x, normalized_shape, weight, bias, eps)[0]
 
 
@@ -299,5 +295,5 @@ def native_group_norm(
     group: int,
     eps: float,
 ) -> list[Value]:
-    """native_group_norm(input, weight, bias, N, C, HxW, group, eps) -> as group_norm; statistics."""
+    """native_group_norm(input, weight, bias, N, C, HxW, …) -> as group_norm, statistics."""
     return _grouped(ctx, x, group, weight, bias, eps)

@@ -122,9 +122,7 @@ def amin(ctx: Context, x: Value, dim: Dims = (), keepdim: bool = False) -> Value
 
 
 @lowers("aten.aminmax")
-def aminmax(
-    ctx: Context, x: Value, dim: int | None = None, keepdim: bool = False
-) -> list[Value]:
+def aminmax(ctx: Context, x: Value, dim: int | None = None, keepdim: bool = False) -> list[Value]:
     """aminmax(self, *, int? dim=None, bool keepdim=False) -> REDUCE_MIN and REDUCE_MAX."""
     return [extreme(ctx, kind, x, dim, keepdim) for kind in ("REDUCE_MIN", "REDUCE_MAX")]
 
@@ -149,7 +147,7 @@ def all_(ctx: Context, x: Value, dim: Dims = None, keepdim: bool = False) -> Val
     return _truths(ctx, "REDUCE_ALL", x, dim, keepdim)
 
 
-@lowers("aten.logsumexp")
+@lowers("aten.logsumexp", "aten.special_logsumexp")
 def logsumexp(ctx: Context, x: Value, dim: Dims, keepdim: bool = False) -> Value:
     """logsumexp(self, int[1] dim, bool keepdim=False) -> REDUCE_MAX, SUB, EXP, SUM, LOG, ADD."""
     x = ctx.cast(x, FLOAT)

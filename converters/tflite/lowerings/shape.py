@@ -10,7 +10,7 @@ from ..context import Context
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import Dim, Size, is_static, product
+from ..sizes import Dim, Size, example, is_static, product
 
 _KERNEL_RANK = 8  # of the tensors that TFLite transposes
 
@@ -131,14 +131,6 @@ def movedim(
     )
 
 
-@lowers("aten.channel_shuffle", "aten.native_channel_shuffle")
-def channel_shuffle(ctx: Context, x: Value, groups: Size) -> Value:
-    """channel_shuffle(Tensor self, SymInt groups) -> RESHAPE, TRANSPOSE, RESHAPE."""
-    batch, channels, *rest = x.shape
-    grouped = ctx.reshape(x, (batch, groups, channels // groups, *rest))
-    return ctx.reshape(ctx.transpose(grouped, (0, 2, 1, *range(3, grouped.rank))), x.shape)
-
-
 # -- repetition ------------------------------------------------------------------------------
 
 
@@ -171,9 +163,9 @@ def repeat(ctx: Context, x: Value, repeats: Sequence[Size]) -> Value:
     """repeat(Tensor self, SymInt[] repeats) -> RESHAPE, MUL by ones, RESHAPE, or TILE."""
     rank = max(x.rank, len(repeats))
     x = ctx.with_rank(x, rank)
-    times: list[Size] = [1] * (rank - len(repeats)) + list(repeats)
+    times: list[Size] = [*(1,) * (rank - len(repeats)), *repeats]
     if x.data is not None and is_static(times):
-        return ctx.constant(np.tile(x.data, times))
+        return ctx.constant(np.tile(x.data, [example(count) for count in times]))
     split, wide = [], []
     for size, count in zip(x.shape, times, strict=True):
         # an axis of one cell is expanded, any other gets an axis of copies in front of it

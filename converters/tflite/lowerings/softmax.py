@@ -17,7 +17,7 @@ def _converted(ctx: Context, x: Value, dtype: torch.dtype | None) -> Value:
     return ctx.cast(x, ir_dtype(dtype) if dtype is not None else FLOAT)
 
 
-@lowers("aten.softmax.int")
+@lowers("aten.softmax.int", "aten.special_softmax")
 def softmax(ctx: Context, x: Value, dim: int, dtype: torch.dtype | None = None) -> Value:
     """softmax.int(self, int dim, ScalarType? dtype=None) -> SOFTMAX over the last axis."""
     x = _converted(ctx, x, dtype)
@@ -45,7 +45,7 @@ def safe_softmax(ctx: Context, x: Value, dim: int, dtype: torch.dtype | None = N
     return ctx.pointwise("DIV", powers, total)
 
 
-@lowers("aten.log_softmax.int")
+@lowers("aten.log_softmax.int", "aten.special_log_softmax")
 def log_softmax(ctx: Context, x: Value, dim: int, dtype: torch.dtype | None = None) -> Value:
     """log_softmax.int(self, int dim, dtype=None) -> REDUCE_MAX, SUB, EXP, SUM, LOG, SUB.
 

@@ -53,7 +53,7 @@ def _at(ctx: Context, ranked: list[Value], k: int, dim: int, keepdim: bool) -> l
 
 @lowers("aten.topk")
 def topk(
-    ctx: Context, x: Value, k: Size, dim: int = -1, largest: bool = True, sorted: bool = True
+    ctx: Context, x: Value, k: Size, dim: int = -1, largest: bool = True, in_order: bool = True
 ) -> list[Value]:
     """topk(self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> TOPK_V2.
 
@@ -89,9 +89,7 @@ def msort(ctx: Context, x: Value) -> Value:
 
 
 @lowers("aten.kthvalue")
-def kthvalue(
-    ctx: Context, x: Value, k: Size, dim: int = -1, keepdim: bool = False
-) -> list[Value]:
+def kthvalue(ctx: Context, x: Value, k: Size, dim: int = -1, keepdim: bool = False) -> list[Value]:
     """kthvalue(self, SymInt k, int dim=-1, bool keepdim=False) -> TOPK_V2, SLICE."""
     rank = ctx.static(k, "k")
     return _at(ctx, _ranked(ctx, x, rank, dim, descending=False), rank - 1, dim, keepdim)

@@ -173,17 +173,19 @@ def bucketize(
     return _places(ctx, x, boundaries, right)
 
 
-@lowers("aten.searchsorted.Tensor")
+@lowers("aten.searchsorted")
 def searchsorted(
     ctx: Context,
     sequence: Value,
-    x: Value,
+    x: Value | Number,
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
     sorter: Value | None = None,
 ) -> Value:
     """searchsorted.Tensor(sorted_sequence, self, *, right, side, sorter) -> comparison, SUM."""
+    if not isinstance(x, Value):
+        x = ctx.scalar(x, sequence.dtype if isinstance(x, int) else FLOAT)
     if sorter is not None:
         raise unsupported("sorter", "a tensor", "sort the sequence itself")
     if sequence.rank > 1:

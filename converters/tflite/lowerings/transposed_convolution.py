@@ -12,7 +12,7 @@ from ..ir import Array, Value
 from ..lowering import lowers
 from ..sizes import Size
 from .convolution import convolve, convolve_live, require_float
-from .windows import Window, add_batch, drop_batch, from_nhwc, per_axis, spread, to_nhwc
+from .windows import Window, add_batch, crop, drop_batch, from_nhwc, per_axis, spread, to_nhwc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,7 @@ class Reach:
     def fits_same(self, size: Size) -> bool:
         """Whether TFLite's SAME cuts alike."""
         made = self.size(size)
-        return (
-            isinstance(made, int) and -(-made // self.stride) == size and self.extra == 0
-        )
+        return isinstance(made, int) and -(-made // self.stride) == size and self.extra == 0
 
     def window(self) -> Window:
         """The window that gives the same over cells that are spread by the stride."""
@@ -152,10 +150,7 @@ def transpose_convolve(
         stride_h=reaches[0].stride,
         stride_w=reaches[1].stride,
     )
-    if not same:
-        for axis, (size, each) in enumerate(zip(sizes, reaches, strict=True), start=1):
-            made = ctx.slice(made, axis, each.cut, size)
-    return made
+    return made if same else crop(ctx, made, 1, [each.cut for each in reaches], sizes)
 
 
 def _transpose_depth(
@@ -169,20 +164,20 @@ def _transpose_depth(
     along, *plane = reaches
     batch, depth, height, width, channels = ndhwc.shape
     flat = ctx.reshape(ndhwc, (batch * depth, height, width, channels))
-    blocks = depth + (along.cut + along.size(1)) // along.stride
+    reached = (along.extent - 1) // along.stride
+    wanted = (along.extent + along.extra - along.cut) // along.stride
+    blocks = depth + max(reached, wanted)
     sums: list[Value | None] = [None] * along.stride
     for place in range(along.kernel):
         part = transpose_convolve(ctx, flat, weight[:, :, place], None, plane, groups)
         block, phase = divmod(place * along.dilation, along.stride)
         cells = ctx.reshape(part, (batch, depth, *part.shape[1:]))
-        after = ctx.static(blocks - depth, "input") - block
-        placed = ctx.pad(cells, [(0, 0), (block, after), (0, 0), (0, 0), (0, 0)])
+        behind = max(reached, wanted) - block
+        placed = ctx.pad(cells, [(0, 0), (block, behind), (0, 0), (0, 0), (0, 0)])
         before = sums[phase]
         sums[phase] = placed if before is None else ctx.pointwise("ADD", before, placed)
     rest = placed.shape[2:]
-    phases = [
-        ctx.filled(placed.shape, 0, ndhwc.dtype) if each is None else each for each in sums
-    ]
+    phases = [ctx.filled(placed.shape, 0, ndhwc.dtype) if each is None else each for each in sums]
     rows = [ctx.reshape(each, (batch, blocks, 1, *rest)) for each in phases]
     whole = ctx.reshape(ctx.concat(rows, 2), (batch, blocks * along.stride, *rest))
     return ctx.slice(whole, 1, along.cut, along.size(depth))
@@ -239,11 +234,13 @@ def _spread(
     Padding that is negative is cut off.
     """
     x = spread(ctx, x, first, [reach.stride for reach in reaches])
-    windows = []
+    windows: list[Window] = []
+    starts: list[int] = []
+    sizes: list[Size] = []
     for axis, reach in enumerate(reaches, start=first):
         window = reach.window()
-        before, after = max(-window.before, 0), max(-window.after, 0)
-        x = ctx.slice(x, axis, before, x.shape[axis] - before - after)
+        starts.append(max(-window.before, 0))
+        sizes.append(x.shape[axis] - starts[-1] - max(-window.after, 0))
         windows.append(
             Window(
                 kernel=window.kernel,
@@ -252,7 +249,7 @@ def _spread(
                 after=max(window.after, 0),
             )
         )
-    return x, windows
+    return crop(ctx, x, first, starts, sizes), windows
 
 
 def _turned(weight: Array, groups: int) -> Array:

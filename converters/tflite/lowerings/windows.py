@@ -6,14 +6,35 @@ told, mostly on NHWC.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..context import Context, Number
 from ..errors import unsupported
 from ..ir import Value
-from ..sizes import Shape, Size, product
+from ..lowering import LoweringFunction, lowers
+from ..sizes import Shape, Size, example, is_static, product
+
+F = TypeVar("F", bound=LoweringFunction)
+
+
+def lowers_axes(*patterns: str, axes: Sequence[int] = (1, 2, 3)) -> Callable[[F], F]:
+    """Register a lowering for an operator that exists for one, two and three spatial axes.
+
+    Args:
+        patterns: Names with a place for their number: ``"aten.max_pool{}d"``.
+        axes: The numbers; the function gets each as the keyword ``axes``.
+    """
+
+    def add(function: F) -> F:
+        for number in axes:
+            bound = functools.update_wrapper(functools.partial(function, axes=number), function)
+            lowers(*(pattern.format(number) for pattern in patterns))(bound)
+        return function
+
+    return add
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +83,10 @@ class Window:
         if not isinstance(size, int):
             # only of a stride of 1 the padding is the same for every size
             total = self.extent - 1
-            return self.stride == 1 and (self.before, self.after) == (total // 2, total - total // 2)
+            return self.stride == 1 and (self.before, self.after) == (
+                total // 2,
+                total - total // 2,
+            )
         positions = -(-size // self.stride)
         total = max((positions - 1) * self.stride + self.extent - size, 0)
         return self.positions(size) == positions and self.before == total // 2
@@ -170,9 +194,7 @@ def every(ctx: Context, x: Value, axis: int, start: int, count: Size, step: int)
     return ctx.reshape(cells, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
 
 
-def _strided_slice(
-    ctx: Context, x: Value, axis: int, start: int, count: Size, step: int
-) -> Value:
+def _strided_slice(ctx: Context, x: Value, axis: int, start: int, count: Size, step: int) -> Value:
     begin, strides = [0] * x.rank, [1] * x.rank
     begin[axis], strides[axis] = start, step
     end = [1] * x.rank  # masked, but for the axis itself
@@ -230,6 +252,26 @@ def _spread_changing(
     return x
 
 
+def crop(ctx: Context, x: Value, first: int, starts: Sequence[int], sizes: Sequence[Size]) -> Value:
+    """Take ``sizes`` cells from ``starts`` on, along neighbouring axes from ``first`` on."""
+    end = first + len(starts)
+    shape = (*x.shape[:first], *sizes, *x.shape[end:])
+    if not is_static(shape):
+        for axis, (start, size) in enumerate(zip(starts, sizes, strict=True), start=first):
+            x = ctx.slice(x, axis, start, size)
+        return x
+    if shape == x.shape:
+        return x
+    begin = [0] * first + list(starts) + [0] * (x.rank - end)
+    return ctx.emit(
+        "SLICE",
+        x,
+        ctx.integers(begin),
+        ctx.integers([example(size) for size in shape]),
+        shape=shape,
+    )
+
+
 def add_batch(ctx: Context, x: Value, axes: int) -> Value:
     """Give an input without a batch, of rank ``axes + 1``, a batch of one."""
     return ctx.with_rank(x, axes + 2)
@@ -259,5 +301,3 @@ def from_nhwc(ctx: Context, y: Value, axes: int) -> Value:
 def both(windows: Sequence[Window]) -> list[Window]:
     """Return windows along height and width for one or two axes."""
     return [Window()] * (2 - len(windows)) + list(windows)
-
-

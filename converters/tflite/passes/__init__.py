@@ -16,7 +16,9 @@ from .boundary import boundary_orders
 from .fuse_activation import fuse_activation
 from .fuse_padding import fuse_padding
 from .half_weights import halve_weights
+from .hoist_slices import hoist_slices
 from .identities import remove_identities
+from .merge_reshapes import merge_reshapes
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
@@ -32,11 +34,15 @@ def optimise(graph: Graph, options: CompileOptions) -> None:
 def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
     share_subexpressions(graph)
+    remove_identities(graph)
+    merge_reshapes(graph)
+    hoist_slices(graph)
+    remove_dead_code(graph)
+    split_linear(graph)
     assign_layouts(graph, *boundary_orders(graph, options.channels_last))
     remove_identities(graph)
     simplify_shapes(graph)
-    split_linear(graph)
-    simplify_shapes(graph)
+    remove_dead_code(graph)
     fold_affine(graph)
     fuse_activation(graph)
     fuse_padding(graph)

@@ -157,8 +157,10 @@ def _hoist_factors(graph: Graph) -> None:
 
 def _fold_into_readers(graph: Graph) -> None:
     """Fold a layer norm's scale and shift into the linear layers that alone read it."""
+    users = graph.users()
     outputs = set(graph.outputs)
-    for op in reversed(list(graph.ops)):
+    gone: set[Op] = set()
+    for op in reversed(graph.ops):
         found = _affine(op)
         if found is None or op.output in outputs:
             continue
@@ -167,20 +169,23 @@ def _fold_into_readers(graph: Graph) -> None:
             continue
         if not _per_channel(term, op.output):
             continue
-        readers = [each for each in graph.ops if op.output in each.inputs]
+        readers = users.get(op.output, [])
         if not readers or not all(_takes(each, op.output) for each in readers):
             continue
         for reader in readers:
             _absorb(reader, value, factor, term)
             reader.layers = op.layers + reader.layers
-        graph.ops.remove(op)
+        users[value] = [each for each in users[value] if each is not op] + readers
+        gone.add(op)
+    graph.ops = [op for op in graph.ops if op not in gone]
 
 
 def _takes(reader: Op, value: Value) -> bool:
+    if reader.kind != "FULLY_CONNECTED" or reader.inputs[0] is not value:
+        return False
     weights, bias = reader.inputs[1], reader.inputs[2] if len(reader.inputs) > 2 else None
     return (
-        reader.kind == "FULLY_CONNECTED"
-        and reader.inputs[0] is value
+        reader.inputs.count(value) == 1
         and weights is not None
         and weights.is_constant
         and (bias is None or bias.is_constant)
@@ -195,9 +200,10 @@ def _absorb(reader: Op, value: Value, factor: Array, term: Array) -> None:
     terms = np.broadcast_to(term.reshape(-1), inputs)
     if terms.any():
         old = reader.inputs[2] if len(reader.inputs) > 2 else None
-        bias = 0.0 if old is None or old.data is None else old.data.astype(np.float64)
-        shifted = bias + weights.data.astype(np.float64) @ terms
-        reader.inputs = [*reader.inputs[:2], constant(shifted.astype(np.float32))]
+        shifted = weights.data @ terms.astype(np.float32)
+        if old is not None and old.data is not None:
+            shifted = shifted + old.data
+        reader.inputs = [*reader.inputs[:2], constant(shifted)]
     if (factor != 1).any():
         factors = np.broadcast_to(factor.reshape(-1), inputs).astype(np.float32)
         reader.inputs[1] = constant(weights.data * factors, name=weights.name)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..ir import Graph, Op, Value
 from ..layout.rules import POINTWISE
+from .merge_reshapes import merge_reshapes
 
 _REDUCTIONS = frozenset({"MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"})
 
@@ -17,32 +18,22 @@ def simplify_shapes(graph: Graph) -> None:
     1 in front of an operand that broadcasts anyway, and none only drops the axes that a reduction
     has kept.
     """
+    merge_reshapes(graph)
     source = graph.producers()
     users = graph.users()
     outputs = set(graph.outputs)
-    same: dict[Value, Value] = {}
     gone: set[Op] = set()
     for op in graph.ops:
-        if op.kind != "RESHAPE" or op.inputs[0] is None or op.inputs[0].is_constant:
+        if op.kind != "RESHAPE" or op.inputs[0] is None:
             continue
         before = source.get(op.inputs[0])
-        while before is not None and before.kind == "RESHAPE" and before.inputs[0] is not None:
-            op.inputs[0] = before.inputs[0]
-            op.layers = before.layers + op.layers
-            before = source.get(op.inputs[0])
-        value = op.inputs[0]
-        if value.shape == op.output.shape and op.output not in outputs:
-            value.origins += op.output.origins
-            same[op.output] = value
-            gone.add(op)
-        elif before is not None and _drops_reduced(before, op, users, outputs):
+        if before is not None and _drops_reduced(before, op, users, outputs):
             before.options["keep_dims"] = False
             before.outputs = op.outputs
             before.layers += op.layers
             source[op.output] = before
             gone.add(op)
     graph.ops = [op for op in graph.ops if op not in gone]
-    graph.replace(same)
     _drop_leading_ones(graph)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ir import Graph, Op, Value, constant, integers
+from ..layout.axes import regrouped
 from ..sizes import Dim, Shape
 
 
@@ -60,14 +61,10 @@ def _parts(op: Op, users: dict[Value, list[Op]], outputs: set[Value]) -> list[_P
     value, axis, unit = op.output, op.output.rank - 1, 1
     if len(readers) == 1 and readers[0].kind == "RESHAPE" and readers[0].output not in outputs:
         value = readers[0].output
-        rows = op.output.shape[:-1]
-        if value.shape[: len(rows)] != rows:
+        split = _first_of_features(op.output.shape, value.shape)
+        if split is None:
             return None
-        readers, axis = users.get(value, []), len(rows)
-        sizes = value.shape[axis + 1 :]
-        if any(isinstance(size, Dim) for size in sizes):
-            return None
-        unit = int(np.prod([int(size) for size in sizes if isinstance(size, int)], dtype=int))
+        readers, (axis, unit) = users.get(value, []), split
     found: list[_Part] = []
     for reader in readers:
         taken = _taken(reader, value, axis, unit)
@@ -76,6 +73,18 @@ def _parts(op: Op, users: dict[Value, list[Op]], outputs: set[Value]) -> list[_P
         found += taken
     total = sum(part.size for part in found)
     return found if len(found) > 1 and total <= int(weights.data.shape[0]) else None  # type: ignore[union-attr]
+
+
+def _first_of_features(features: Shape, shape: Shape) -> tuple[int, int] | None:
+    """Of the axes that a reshape splits the last one into, the first, and its stride in features."""
+    groups = regrouped(features, shape)
+    last = groups.before[-1]
+    if last != (len(features) - 1,) or any(isinstance(shape[axis], Dim) for axis in groups.after[-1]):
+        return None
+    sizes = [(axis, int(size)) for axis in groups.after[-1] if (size := shape[axis]) != 1]  # type: ignore[arg-type]
+    if not sizes:
+        return None
+    return sizes[0][0], int(np.prod([size for _, size in sizes[1:]], dtype=int))
 
 
 def _taken(reader: Op, value: Value, axis: int, unit: int) -> list[_Part] | None:

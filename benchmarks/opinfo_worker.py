@@ -1,0 +1,302 @@
+"""Samples of PyTorch's operator database through the compiler, one after another, in one process.
+
+It reads jobs from standard input and writes a line of JSON before and after each sample, so that
+whoever started it (opinfo.py) knows which sample a crash belongs to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from direct import Array, LiteRT, capture, compile_program, distance, kind_of, tensors_in
+
+from bridge.errors import ConversionError, UnsupportedError
+from bridge.program import operator_name
+
+Equality: TypeAlias = Callable[[Array, Array], bool]
+
+LEAST = 100.0  # dB
+# What torch.testing allows float32 results, for samples whose result is nearly zero.
+RELATIVE, ABSOLUTE = 1.3e-6, 1e-5
+MOST_DRAWN = 2000  # samples of one operator that are looked at for an even choice
+UNDEFINED = ("empty", "new_empty")  # their values are whatever the memory holds
+# Which of equal elements these choose is undefined, unless they are asked to be stable.
+CHOOSING = ("sort", "argsort", "topk", "kthvalue", "msort")
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one sample.
+
+    Attributes:
+        status: ``passed``, ``unsupported``, ``wrong``, or ``skipped`` for what says nothing about
+            the compiler.
+        why: Why it did not pass.
+        aten: Operators of the captured program.
+    """
+
+    status: str
+    why: str = ""
+    aten: tuple[str, ...] = ()
+
+
+class Call(torch.nn.Module):
+    """Calls an operator with a sample's tensors as inputs; all else is fixed."""
+
+    def __init__(self, function: Any, sample: Any) -> None:
+        super().__init__()
+        self.function = function
+        arguments = (sample.input, sample.args, sample.kwargs)
+        self.leaves, self.tree = torch.utils._pytree.tree_flatten(arguments)
+        self.tensors = tensors_in(self.leaves)
+
+    def forward(self, *given: torch.Tensor) -> Any:
+        """Call the operator."""
+        tensors = iter(given)
+        leaves = [next(tensors) if isinstance(leaf, torch.Tensor) else leaf for leaf in self.leaves]
+        first, args, kwargs = torch.utils._pytree.tree_unflatten(leaves, self.tree)
+        return self.function(first, *args, **kwargs)
+
+    def asks(self, keyword: str) -> bool:
+        """Whether the sample sets a keyword argument to true."""
+        _, _, kwargs = torch.utils._pytree.tree_unflatten(self.leaves, self.tree)
+        return kwargs.get(keyword) is True
+
+    def describe(self) -> str:
+        """Return the arguments as text, tensors by type and shape."""
+        shown = [_text(leaf) for leaf in self.leaves]
+        first, args, kwargs = torch.utils._pytree.tree_unflatten(shown, self.tree)
+        named = [f"{name}={value}" for name, value in kwargs.items()]
+        return ", ".join([str(first), *map(str, args), *named]).replace("'", "")
+
+
+def samples(operator: Any, dtype: torch.dtype, most: int) -> list[Any]:
+    """Return samples of an operator: the same ones every time, evenly taken from all."""
+    torch.manual_seed(zlib.crc32(operator.name.encode()))
+    drawn = operator.sample_inputs("cpu", dtype, requires_grad=False)
+    found = list(itertools.islice(drawn, MOST_DRAWN))
+    if len(found) <= most:
+        return found
+    return [found[round(index * (len(found) - 1) / (most - 1))] for index in range(most)]
+
+
+def judge(operator: Any, call: Call, path: Path) -> Outcome:
+    """Compile one call, run it, compare it with eager mode."""
+    skipped = _unfit(call.tensors)
+    if skipped:
+        return Outcome(status="skipped", why=skipped)
+    try:
+        results = tensors_in(call(*_copies(call.tensors)))
+        program = capture(call, tuple(_copies(call.tensors)), {})
+    except Exception as error:  # noqa: BLE001 - PyTorch's own, before any of our code
+        return Outcome(status="skipped", why=f"not captured: {type(error).__name__}")
+    if not results or any(each.layout != torch.strided for each in results):
+        return Outcome(status="skipped", why="it gives no plain tensors")
+    aten = _operators(program)
+    try:
+        compiled = compile_program(program, path)
+    except ConversionError as error:
+        return Outcome(status=_verdict_on(error), why=_reason(error), aten=aten)
+    except Exception as error:  # noqa: BLE001 - ours, and never meant to escape
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
+        return Outcome(status="wrong", why=why[:300], aten=aten)
+    beyond = any(_beyond_int32(each) for each in results)
+    if beyond:
+        return Outcome(status="skipped", why="the result needs 64 bits", aten=aten)
+    expected = [each.resolve_conj().resolve_neg().numpy() for each in results]
+    if operator.name.startswith(UNDEFINED):
+        equal = _always
+    elif operator.name in CHOOSING and not call.asks("stable"):
+        equal = partial(_choose_alike, call.tensors[0].numpy())
+    else:
+        equal = _never
+    why = _difference(compiled.path, call.tensors, expected, equal)
+    return Outcome(status="wrong" if why else "passed", why=why, aten=aten)
+
+
+def _operators(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    called = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    operators = [each for each in called if isinstance(each, torch._ops.OpOverload)]
+    return tuple(dict.fromkeys(map(operator_name, operators)))
+
+
+def _copies(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [each.clone() for each in tensors]
+
+
+def _unfit(tensors: Sequence[torch.Tensor]) -> str:
+    """Why a sample says nothing about the compiler; empty if it does."""
+    if not tensors:
+        return "no tensor goes in"
+    if any(each.layout != torch.strided for each in tensors):
+        return "sparse"
+    if any(each.is_complex() for each in tensors):
+        return "complex"
+    return "an input needs 64 bits" if any(map(_beyond_int32, tensors)) else ""
+
+
+def _beyond_int32(tensor: torch.Tensor) -> bool:
+    if tensor.dtype not in (torch.int64, torch.uint32, torch.uint64) or not tensor.numel():
+        return False
+    return int(tensor.max()) > INT32.max or int(tensor.min()) < INT32.min
+
+
+def _verdict_on(error: ConversionError) -> str:
+    """A refusal is honest; a lowering that made another shape than it should is not."""
+    return "wrong" if "the lowering of" in str(error) else "unsupported"
+
+
+def _reason(error: ConversionError) -> str:
+    if isinstance(error, UnsupportedError):
+        return "; ".join(f"{each.operator}: {each.hint}" for each in error.operators)[:300]
+    return error.message[:300]
+
+
+def _difference(
+    path: Path, inputs: Sequence[torch.Tensor], expected: Sequence[Array], equal: Equality
+) -> str:
+    """How a file's results differ from the expected ones, on either set of kernels.
+
+    Args:
+        path: The file.
+        inputs: Its inputs.
+        expected: Its results in eager mode.
+        equal: Whether two arrays that differ are as good as each other.
+    """
+    plain = [each.contiguous().resolve_conj().resolve_neg() for each in inputs]
+    for name, is_plain in (("plain", True), ("xnnpack", False)):
+        try:
+            actual = LiteRT(path, plain=is_plain).run(plain)
+        except Exception as error:  # noqa: BLE001 - LiteRT raises several types
+            return f"{name}: {type(error).__name__}: {error}"[:300]
+        if len(actual) != len(expected):
+            return f"{name}: {len(actual)} results instead of {len(expected)}"
+        for want, got in zip(expected, actual, strict=True):
+            why = _mismatch(want, got, equal)
+            if why:
+                return f"{name}: {why}"
+    return ""
+
+
+def _mismatch(want: Array, got: Array, equal: Equality) -> str:
+    if want.shape != got.shape:
+        return f"shape {list(got.shape)} instead of {list(want.shape)}"
+    if kind_of(want) != kind_of(got):
+        return f"type {got.dtype} instead of {want.dtype}"
+    figure = distance(want, got)
+    if figure >= LEAST or equal(want, got):
+        return ""
+    if kind_of(want) == "f" and np.allclose(
+        got, want, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True
+    ):
+        return ""
+    place = np.unravel_index(int(np.argmax(_errors(want, got))), want.shape)
+    return f"{figure:.0f} dB, such as {got[place]} instead of {want[place]}"
+
+
+def _always(want: Array, got: Array) -> bool:
+    return True
+
+
+def _never(want: Array, got: Array) -> bool:
+    return False
+
+
+def _choose_alike(values: Array, want: Array, got: Array) -> bool:
+    """Whether two arrays of indices choose equal elements along some axis, each but once."""
+    if kind_of(want) != "i" or not want.size or want.ndim != values.ndim:
+        return False
+    for axis in range(values.ndim):
+        if max(want.max(), got.max()) >= values.shape[axis] or got.min() < 0:
+            continue
+        chosen = np.take_along_axis(values, got.astype(np.int64), axis)
+        same = np.array_equal(chosen, np.take_along_axis(values, want, axis))
+        if same and (np.diff(np.sort(got, axis=axis), axis=axis) > 0).all():
+            return True
+    return False
+
+
+def _errors(want: Array, got: Array) -> Array:
+    with np.errstate(all="ignore"):
+        errors = np.abs(want.astype(np.float64) - got.astype(np.float64))
+    return np.where((want == got) | (np.isnan(errors) & np.isnan(want) & np.isnan(got)), -1.0,
+                    np.nan_to_num(errors, nan=np.inf))  # fmt: skip
+
+
+def _text(leaf: Any) -> str:
+    if isinstance(leaf, torch.Tensor):
+        shape = ",".join(map(str, leaf.shape))
+        loose = "" if leaf.is_contiguous() else " strided"
+        values = f" {leaf.flatten().tolist()}" if leaf.numel() <= 4 else ""
+        return f"{str(leaf.dtype).removeprefix('torch.')}[{shape}]{loose}{values}"
+    return str(leaf)
+
+
+def run_job(job: dict[str, Any], operator: Any, path: Path) -> Iterator[dict[str, Any]]:
+    """Run the samples of one operator and type from ``job["start"]`` on; yield what to report."""
+    chosen = samples(operator, getattr(torch, job["dtype"]), job["most"])
+    reasons: list[str] = list(job["reasons"])
+    for index in range(job["start"], len(chosen)):
+        call = Call(operator.op, chosen[index])
+        size = sum(each.numel() for each in call.tensors)
+        yield {"begin": index, "text": call.describe()[:400], "size": size}
+        same = len(reasons) == index >= job["alike"] and len(set(reasons)) == 1
+        outcome = (
+            Outcome(status="unsupported", why=reasons[0]) if same else judge(operator, call, path)
+        )
+        if outcome.status == "unsupported":
+            reasons.append(outcome.why)
+        yield {
+            "end": index,
+            "status": outcome.status,
+            "why": outcome.why,
+            "aten": list(outcome.aten),
+        }
+    yield {"finished": len(chosen)}
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    reports = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no report
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    known = {(each.name, each.variant_test_name): each for each in op_db}
+    with tempfile.TemporaryDirectory() as folder:
+        for line in sys.stdin:
+            job = json.loads(line)
+            operator = known[job["name"], job["variant"]]
+            with contextlib.suppress(BrokenPipeError):
+                for report in _reported(job, operator, Path(folder) / "call.tflite"):
+                    print(json.dumps(report), file=reports)
+
+
+def _reported(job: dict[str, Any], operator: Any, path: Path) -> Iterator[dict[str, Any]]:
+    """The reports of a job; samples that cannot be drawn end it."""
+    try:
+        yield from run_job(job, operator, path)
+    except Exception as error:  # noqa: BLE001 - drawing samples runs PyTorch's own test code
+        yield {"finished": -1, "why": f"{type(error).__name__}: {error}"[:300]}
+
+
+if __name__ == "__main__":
+    main()

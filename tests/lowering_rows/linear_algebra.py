@@ -1,0 +1,36 @@
+"""Operators on whole matrices and vectors."""
+
+from . import Row, const, f32, i64
+
+ROWS = [
+    Row("aten.kron", f32(2, 3), f32(4, 5)),
+    Row("aten.kron", f32(2), f32(4, 5)),
+    Row("aten.kron", f32(2, 3, 2), const(f32(2, 2))),
+    Row("aten.kron", f32(), f32(2)),
+    Row("aten.kron", i64(2, 3), i64(2, 2)),
+    Row("aten.linalg_multi_dot", [f32(2, 3), f32(3, 4)]),
+    Row("aten.linalg_multi_dot", [f32(2, 3), f32(3, 4), f32(4, 5), f32(5, 1)]),
+    Row("aten.linalg_multi_dot", [f32(3), f32(3, 4), const(f32(4, 5))]),
+    Row("aten.linalg_multi_dot", [f32(2, 3), f32(3, 4), f32(4)]),
+    Row("aten.linalg_multi_dot", [f32(3), f32(3, 4), f32(4)]),
+    Row("aten.chain_matmul", [f32(2, 3), f32(3, 4), f32(4, 5)]),
+    Row("aten.matrix_power", f32(3, 3), 3),
+    Row("aten.matrix_power", f32(2, 3, 3), 6),
+    Row("aten.matrix_power", f32(3, 3), 1),
+    Row("aten.matrix_power", f32(2, 3, 3), 0),
+    Row("aten.matrix_power", f32(3, 3), -1, unsupported="n=-1"),
+    Row("aten.linalg_matrix_power", f32(3, 3), 2),
+    Row("aten.trace", f32(3, 3)),
+    Row("aten.trace", f32(2, 4)),
+    Row("aten.trace", f32(4, 2)),
+    Row("aten.trace", f32(1, 1)),
+    Row("aten.trace", i64(3, 3)),
+    Row("aten.linalg_cross", f32(2, 3), f32(2, 3, seed=1)),
+    Row("aten.linalg_cross", f32(3, 2), f32(3, 2, seed=1), dim=0),
+    Row("aten.linalg_cross", f32(2, 1, 3), f32(1, 4, 3), label="broadcast"),
+    Row("aten.linalg_cross", i64(2, 3), i64(2, 3, seed=1)),
+    Row("aten.linalg_cross", f32(2, 3), const(f32(1, 3))),
+    Row("aten.cross", f32(2, 3), f32(2, 3, seed=1), 1),
+    Row("aten.cross", f32(3, 3), f32(3, 3, seed=1), None),
+    Row("aten.cross", f32(2, 3, 4), f32(2, 3, 4, seed=1), -2),
+]  # fmt: skip

@@ -1,0 +1,58 @@
+"""Padding: with a number, with reflections, with the edge, around."""
+
+from . import Row, f32, i64, truths
+
+LOWEST = float("-inf")
+
+ROWS = [
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [1, 2]),
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [1, 2, 0, 3], 1.5),
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [-1, 2, 1, -2], 1.5),
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [-1, -1]),
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [0, 0], 3.0),
+    Row("aten.constant_pad_nd", f32(2, 3, 4), [1, 1, 1, 1, 1, 1], LOWEST),
+    Row("aten.constant_pad_nd", f32(3, 500, 5), [0, 0, 50, 50], 2.0),
+    Row("aten.constant_pad_nd", f32(300, 500), [0, 1, 150, 150], 2.0, label="large blocks"),
+    Row("aten.constant_pad_nd", i64(2, 3), [1, 0], 7),
+    Row("aten.constant_pad_nd", i64(2, 3), [1, 0]),
+    Row("aten.constant_pad_nd", truths(2, 3), [1, 0], True),
+    Row("aten.constant_pad_nd", f32(2, 1, 2, 1, 2, 3), [1, 1, 0, 0, 2, 0], label="rank 6"),
+    Row("aten.constant_pad_nd", f32(2, 1, 2, 1, 2, 3), [1, 1, 0, 0, 2, 0], 2.0, label="rank 6"),
+    Row("aten.constant_pad_nd", f32(2, 3), [1, 1], dynamic={0: [0]}, also=[[f32(5, 3)]]),
+    Row("aten.constant_pad_nd", f32(2, 3), [1, 1], 2.0, dynamic={0: [0]}, also=[[f32(5, 3)]]),
+    Row("aten.constant_pad_nd", f32(3, 2), [0, 0, -1, 1], dynamic={0: [0]}, also=[[f32(5, 2)]]),
+    Row("aten.pad", f32(2, 3), [1, 1]),
+    Row("aten.pad", f32(2, 3), [1, -1], "constant", 2.0),
+    Row("aten.pad", f32(2, 3, 4), [1, 2], "reflect"),
+    Row("aten.pad", f32(2, 3, 4), [1, 2], "replicate"),
+    Row("aten.pad", f32(2, 3, 4), [1, 4], "circular"),
+    Row("aten.pad", f32(2, 3, 4), [-1, 1], "replicate", unsupported="with a slice"),
+    Row("aten._pad_enum", f32(2, 3, 4), [1, 2], 3, 1.5),
+    Row("aten._pad_enum", f32(2, 3, 4), [1, 2], 0),
+    Row("aten._pad_enum", f32(2, 3, 4), [1, 2], 1),
+    Row("aten._pad_enum", f32(2, 3, 4), [1, 2], 2),
+    Row("aten._pad_circular", f32(2, 3, 4, 4), [1, 2, 0, 3]),
+    Row("aten.reflection_pad1d", f32(2, 3, 4), [1, 2]),
+    Row("aten.reflection_pad1d", f32(2, 9), [7, 5]),
+    Row("aten.reflection_pad1d", f32(2, 9), [7, 5], dynamic={0: [0, 1]}, also=[[f32(3, 12)]]),
+    Row("aten.reflection_pad2d", f32(1, 2, 4, 5), [1, 2, 3, 0]),
+    Row("aten.reflection_pad2d", f32(2, 4, 5), [1, 1, 1, 1]),
+    Row(
+        "aten.reflection_pad2d",
+        f32(2, 2, 4, 5),
+        [1, 2, 3, 0],
+        dynamic={0: [0, 2, 3]},
+        also=[[f32(3, 2, 6, 7)]],
+    ),
+    Row("aten.reflection_pad3d", f32(1, 2, 3, 4, 5), [1, 2, 0, 1, 2, 1]),
+    Row("aten.replication_pad1d", f32(2, 3, 4), [1, 2]),
+    Row("aten.replication_pad2d", f32(1, 2, 4, 5), [1, 2, 3, 0]),
+    Row(
+        "aten.replication_pad2d",
+        f32(2, 2, 4, 5),
+        [1, 2, 3, 0],
+        dynamic={0: [0, 2, 3]},
+        also=[[f32(3, 2, 6, 7)]],
+    ),
+    Row("aten.replication_pad3d", f32(1, 2, 3, 4, 5), [1, 2, 0, 1, 2, 1]),
+]

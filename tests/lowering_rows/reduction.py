@@ -1,0 +1,107 @@
+"""Rows of reductions."""
+
+from __future__ import annotations
+
+import torch
+
+from . import Row, f32, i32, i64, truths
+
+INF = float("inf")
+NAN = float("nan")
+MASKED = torch.tensor([[0.5, -INF, 2.0], [-INF, -INF, -INF], [INF, 1.0, -INF]])
+PARTLY = torch.tensor([[0.5, -INF, 2.0], [-INF, 1.0, 3.0]])
+WITH_NAN = torch.tensor([[1.0, NAN, 3.0], [NAN, NAN, NAN], [-1.0, 0.0, 2.0]])
+BYTES = torch.tensor([[0, 3, 255], [0, 0, 0]], dtype=torch.uint8)
+SHORT = torch.tensor([[0, 3, -128], [0, 0, 0]], dtype=torch.int8)
+
+ROWS = [
+    Row("aten.sum", f32(2, 3, 4)),
+    Row("aten.sum", f32()),
+    Row("aten.sum", i64(3, 5)),
+    Row("aten.sum", truths(3, 5)),
+    Row("aten.sum", BYTES),
+    Row("aten.sum", i32(3, 5), dtype=torch.float32),
+    Row("aten.sum", f32(3, 5), dtype=torch.int64, label="truncated first"),
+    Row("aten.sum.dim_IntList", f32(2, 3, 4), [1]),
+    Row("aten.sum.dim_IntList", f32(2, 3, 4), [-1, 0], True),
+    Row("aten.sum.dim_IntList", f32(2, 3, 4), [], True, label="all"),
+    Row("aten.sum.dim_IntList", f32(2, 3, 4), None, label="all"),
+    Row("aten.sum.dim_IntList", f32(), [-1]),
+    Row("aten.sum.dim_IntList", i64(2, 3, 4), [1], dtype=torch.float32),
+    Row(
+        "aten.sum.dim_IntList",
+        f32(2, 3, 4),
+        [2],
+        dynamic={0: [0, 2]},
+        also=[[f32(5, 3, 7)]],
+    ),
+    Row("aten.mean", f32(2, 3, 4)),
+    Row("aten.mean", f32()),
+    Row("aten.mean.dim", f32(2, 3, 4, 5), [2, 3]),
+    Row("aten.mean.dim", f32(2, 3, 4, 5), [-1, 1], True),
+    Row("aten.mean.dim", f32(2, 3, 4), []),
+    Row("aten.mean.dim", f32(2, 3, 4), None, True),
+    Row("aten.mean.dim", i32(2, 3, 4), [1], dtype=torch.float32),
+    Row("aten.mean.dim", f32(2, 3, 4), [1], dynamic={0: [1]}, also=[[f32(2, 8, 4)]]),
+    Row("aten.prod", f32(3, 4)),
+    Row("aten.prod", f32()),
+    Row("aten.prod", i64(2, 3, low=1)),
+    Row("aten.prod", truths(5)),
+    Row("aten.prod.dim_int", f32(2, 3, 4), -2),
+    Row("aten.prod.dim_int", f32(2, 3, 4), 0, True),
+    Row("aten.prod.dim_int", i32(2, 3, 4), 1, dtype=torch.float32),
+    Row("aten.nansum", WITH_NAN),
+    Row("aten.nansum", WITH_NAN, [1], True),
+    Row("aten.nansum", i32(3, 4), [0]),
+    Row("aten.nansum", f32(), [0]),
+    Row("aten.count_nonzero", i64(3, 4, low=-1, high=2)),
+    Row("aten.count_nonzero", torch.tensor([[0.0, -0.0, NAN, 1e-30]]), 1),
+    Row("aten.count_nonzero", truths(3, 4), -2),
+    Row("aten.count_nonzero", BYTES, 1),
+    Row("aten.count_nonzero", SHORT, 1),
+    Row("aten.count_nonzero.dim_IntList", i32(2, 3, 4, low=-1, high=2), [0, -1]),
+    Row("aten.amax", f32(2, 3, 4), [1, -1]),
+    Row("aten.amax", f32(2, 3, 4), [0], True),
+    Row("aten.amax", f32(2, 3, 4), label="all"),
+    Row("aten.amax", f32(), [-1]),
+    Row("aten.amax", MASKED, [1]),
+    Row("aten.amax", i64(3, 4), [1]),
+    Row("aten.amax", truths(3, 4), [1]),
+    Row("aten.amax", BYTES, [1]),
+    Row("aten.amax", f32(2, 3, 4), [2], dynamic={0: [0, 2]}, also=[[f32(4, 3, 9)]]),
+    Row("aten.amin", f32(2, 3, 4), [1, -1]),
+    Row("aten.amin", MASKED, [0], True),
+    Row("aten.amin", i32(3, 4), [0]),
+    Row("aten.amin", truths(3, 4), [1]),
+    Row("aten.amin", SHORT, [1]),
+    Row("aten.aminmax", f32(2, 3, 4)),
+    Row("aten.aminmax", f32(2, 3, 4), dim=1, keepdim=True),
+    Row("aten.aminmax", i64(2, 3, 4), dim=-1),
+    Row("aten.aminmax", f32(), dim=0),
+    Row("aten.any", truths(3, 4)),
+    Row("aten.any", f32(3, 4)),
+    Row("aten.any", torch.tensor([[0.0, -0.0], [NAN, 0.0]]), -1, call=torch.any),
+    Row("aten.any.dim", i64(3, 4, low=0, high=2), 0, True),
+    Row("aten.any.dim", BYTES, 1),
+    Row("aten.any.dim", SHORT, 1),
+    Row("aten.any.dims", truths(2, 3, 4), [0, -1]),
+    Row("aten.any.dims", f32(2, 3), [], label="none"),
+    Row("aten.any.dims", truths(2, 3), None, True),
+    Row("aten.any", truths()),
+    Row("aten.all", truths(3, 4)),
+    Row("aten.all", f32(3, 4)),
+    Row("aten.all.dim", i32(3, 4, low=0, high=9), -2),
+    Row("aten.all.dim", BYTES, 1, True),
+    Row("aten.all.dims", truths(2, 3, 4), [1, 2], True),
+    Row("aten.all.dims", truths(2, 3), []),
+    Row("aten.all.dim", truths(3, 4), 1, dynamic={0: [0]}, also=[[truths(6, 4)]]),
+    Row("aten.logsumexp", f32(2, 3, 4), [1]),
+    Row("aten.logsumexp", f32(2, 3, 4, low=-200, high=200), [0, -1], True),
+    # an infinite result is one on XNNPACK only: the plain ADD saturates
+    Row("aten.logsumexp", PARTLY, [1]),
+    Row("aten.logsumexp", PARTLY, [0], True),
+    Row("aten.special_logsumexp", f32(2, 3, 4), [1, 2], True),
+    Row("aten.logsumexp", i32(3, 4), [1]),
+    Row("aten.logsumexp", f32(), [0]),
+    Row("aten.logsumexp", f32(3, 4), [1], dynamic={0: [0, 1]}, also=[[f32(5, 7)]]),
+]

@@ -1,0 +1,250 @@
+"""The optimising passes: what is left of a graph, and that it computes the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tflite_graphs import check_pass, context, draw, evaluate, finish, kinds, only
+
+from bridge.converters.tflite import Context, Value
+from bridge.converters.tflite.ir import Origin
+from bridge.converters.tflite.passes.common_subexpressions import share_subexpressions
+from bridge.converters.tflite.passes.dead_code import remove_dead_code
+from bridge.converters.tflite.passes.fold_affine import fold_affine
+from bridge.converters.tflite.passes.fuse_activation import fuse_activation
+from bridge.converters.tflite.passes.fuse_padding import fuse_padding
+from bridge.converters.tflite.passes.half_weights import halve_weights
+from bridge.converters.tflite.passes.identities import remove_identities
+from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
+from bridge.converters.tflite.passes.split_linear import split_linear
+from bridge.converters.tflite.passes.split_wide import split_wide
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def conv(ctx: Context, x: Value, channels: int = 4, kernel: int = 1, **options: object) -> Value:
+    weights = ctx.constant(draw(channels, kernel, kernel, int(x.shape[-1])))
+    given = {"padding": "VALID", "stride_h": 1, "stride_w": 1, **options}
+    return ctx.emit("CONV_2D", x, weights, ctx.constant(draw(channels)), **given)
+
+
+def linear(ctx: Context, x: Value, features: int) -> Value:
+    weights = ctx.constant(draw(features, int(x.shape[-1])))
+    return ctx.emit(
+        "FULLY_CONNECTED", x, weights, ctx.constant(draw(features)), keep_num_dims=x.rank != 2
+    )
+
+
+def max_pool(ctx: Context, x: Value, stride: int = 2) -> Value:
+    return ctx.emit(
+        "MAX_POOL_2D",
+        x,
+        padding="VALID",
+        filter_height=3,
+        filter_width=3,
+        stride_h=stride,
+        stride_w=stride,
+    )
+
+
+def test_scale_and_shift_fold_into_a_convolution(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    y = conv(ctx, x)
+    y.origins.append(Origin("conv"))
+    y = ctx.pointwise("MUL", y, ctx.constant(draw(1, 1, 1, 4)))
+    y = ctx.pointwise("SUB", y, ctx.constant(draw(4)))
+    y = ctx.pointwise("DIV", y, ctx.constant(np.float32(3.0).reshape(())))
+    graph = check_pass(finish(ctx, y), fold_affine, tmp_path)
+    assert kinds(graph) == ["CONV_2D"]
+
+
+def test_a_depthwise_convolution_is_scaled_along_its_last_axis(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 4))
+    y = ctx.emit(
+        "DEPTHWISE_CONV_2D",
+        x,
+        ctx.constant(draw(1, 3, 3, 4)),
+        ctx.constant(draw(4)),
+        padding="SAME",
+        stride_h=1,
+        stride_w=1,
+        depth_multiplier=1,
+    )
+    y = ctx.pointwise("MUL", y, ctx.constant(draw(4)))
+    assert kinds(check_pass(finish(ctx, y), fold_affine, tmp_path)) == ["DEPTHWISE_CONV_2D"]
+
+
+def test_what_others_read_is_not_folded_away(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    y = conv(ctx, x)
+    scaled = ctx.pointwise("MUL", y, ctx.constant(draw(4)))
+    graph = check_pass(finish(ctx, scaled, ctx.emit("TANH", y)), fold_affine, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "MUL", "TANH"]
+
+
+def test_a_constant_that_changes_along_other_axes_stays(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    y = ctx.pointwise("ADD", conv(ctx, x), ctx.constant(draw(1, 5, 5, 4)))
+    assert kinds(check_pass(finish(ctx, y), fold_affine, tmp_path)) == ["CONV_2D", "ADD"]
+
+
+def test_the_scale_and_shift_of_a_norm_fold_into_all_linear_layers_that_read_it(
+    tmp_path: Path,
+) -> None:
+    ctx, (x,) = context((2, 5, 6))
+    y = ctx.pointwise("MUL", ctx.emit("TANH", x), ctx.constant(draw(6)))
+    y = ctx.pointwise("ADD", y, ctx.constant(draw(6, seed=8)))
+    graph = check_pass(finish(ctx, linear(ctx, y, 4), linear(ctx, y, 3)), fold_affine, tmp_path)
+    assert kinds(graph) == ["TANH", "FULLY_CONNECTED", "FULLY_CONNECTED"]
+
+
+def test_a_number_moves_through_views_into_the_weights(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 5, 6))
+    heads = ctx.transpose(ctx.reshape(linear(ctx, x, 8), (2, 5, 2, 4)), (0, 2, 1, 3))
+    y = ctx.pointwise("MUL", heads, 0.35)
+    graph = check_pass(finish(ctx, ctx.emit("TANH", y)), fold_affine, tmp_path)
+    assert kinds(graph) == ["FULLY_CONNECTED", "RESHAPE", "TRANSPOSE", "TANH"]
+
+
+def test_an_activation_becomes_part_of_the_operator_before_it(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    y = ctx.emit("RELU6", conv(ctx, x))
+    y = ctx.emit("RELU", ctx.pointwise("ADD", y, y))
+    graph = check_pass(finish(ctx, y), fuse_activation, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "ADD"]
+    assert only(graph, "CONV_2D").options["fused_activation_function"] == "RELU6"
+
+
+def test_an_activation_of_what_is_read_elsewhere_stays(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    y = conv(ctx, x)
+    graph = check_pass(finish(ctx, ctx.emit("RELU", y), y), fuse_activation, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "RELU"]
+
+
+def test_padding_that_same_can_express_disappears(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 7, 7, 3))
+    y = conv(ctx, ctx.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]), kernel=3, stride_h=2, stride_w=2)
+    graph = check_pass(finish(ctx, y), fuse_padding, tmp_path)
+    remove_dead_code(graph)
+    assert kinds(graph) == ["CONV_2D"]
+
+
+def test_padding_that_same_puts_elsewhere_stays(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 8, 8, 3))  # SAME pads an even size by (0, 1) here
+    y = conv(ctx, ctx.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]), kernel=3, stride_h=2, stride_w=2)
+    graph = check_pass(finish(ctx, y), fuse_padding, tmp_path)
+    assert kinds(graph) == ["PAD", "CONV_2D"]
+
+
+def test_two_paddings_become_one(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 8, 8, 3))
+    y = ctx.pad(ctx.pad(x, [(0, 0), (1, 0), (1, 0), (0, 0)]), [(0, 0), (1, 2), (1, 2), (0, 0)])
+    graph = check_pass(finish(ctx, conv(ctx, y, kernel=3)), fuse_padding, tmp_path)
+    remove_dead_code(graph)
+    assert kinds(graph) == ["PAD", "CONV_2D"]
+
+
+def test_a_max_pool_is_padded_with_zeros_after_a_relu_only(tmp_path: Path) -> None:
+    pads = [(0, 0), (1, 1), (1, 1), (0, 0)]
+    ctx, (x,) = context((1, 8, 8, 3))
+    y = max_pool(ctx, ctx.pad(ctx.emit("RELU", x), pads, fill=LOWEST))
+    z = max_pool(ctx, ctx.pad(x, pads, fill=LOWEST))
+    graph = check_pass(finish(ctx, y, z), fuse_padding, tmp_path)
+    remove_dead_code(graph)
+    assert kinds(graph) == ["RELU", "PAD", "MAX_POOL_2D", "PADV2", "MAX_POOL_2D"]
+
+
+def test_reshapes_merge_and_vanish(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 12))
+    y = ctx.reshape(ctx.reshape(x, (2, 3, 4)), (2, 4, 3))
+    z = ctx.reshape(ctx.reshape(x, (24,)), (2, 12))
+    graph = check_pass(
+        finish(ctx, ctx.emit("TANH", y), ctx.emit("TANH", z)), simplify_shapes, tmp_path
+    )
+    remove_dead_code(graph)
+    assert kinds(graph) == ["RESHAPE", "TANH", "TANH"]
+
+
+def test_a_reduction_drops_the_axes_that_a_reshape_would(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3, 4, 5))
+    y = ctx.reshape(ctx.reduce("MEAN", x, (1, 2), keepdim=True), (2, 5))
+    graph = check_pass(finish(ctx, y), simplify_shapes, tmp_path)
+    assert kinds(graph) == ["MEAN"]
+
+
+def test_leading_axes_of_size_one_are_left_to_broadcasting(tmp_path: Path) -> None:
+    ctx, (x, y) = context((2, 3, 4), (3, 4))
+    graph = check_pass(finish(ctx, ctx.pointwise("MUL", x, y)), simplify_shapes, tmp_path)
+    remove_dead_code(graph)
+    assert kinds(graph) == ["MUL"]
+
+
+def test_the_same_is_computed_once(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 6))
+    y = ctx.pointwise("ADD", ctx.emit("TANH", x), ctx.emit("TANH", x))
+    z = ctx.pointwise("MUL", ctx.pointwise("MUL", x, 2.0), ctx.pointwise("MUL", x, 3.0))
+    graph = check_pass(finish(ctx, y, z), share_subexpressions, tmp_path)
+    assert sorted(kinds(graph)) == ["ADD", "MUL", "MUL", "MUL", "TANH"]
+
+
+def test_a_block_that_joins_all_layers_so_far_reuses_what_is_joined(tmp_path: Path) -> None:
+    ctx, inputs = context(*[(1, 4, 4, 2)] * 8)
+    joined = [ctx.concat(inputs[:count], 3) for count in range(2, 9)]
+    outputs = [ctx.emit("TANH", each) for each in joined]
+    graph = check_pass(finish(ctx, *outputs), split_wide, tmp_path)
+    widest = max(len(op.inputs) for op in graph.ops if op.kind == "CONCATENATION")
+    assert widest <= 5
+    assert kinds(graph).count("CONCATENATION") == len(joined)
+
+
+def test_a_wide_concatenation_is_nested(tmp_path: Path) -> None:
+    ctx, inputs = context(*[(1, 3)] * 11)
+    graph = check_pass(finish(ctx, ctx.concat(inputs, 1)), split_wide, tmp_path)
+    assert kinds(graph) == ["CONCATENATION"] * 4
+
+
+def test_operators_that_change_nothing_go(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3))
+    y = ctx.pointwise("MUL", ctx.emit("TANH", x), 1.0)
+    y = ctx.pointwise("ADD", y, ctx.constant(np.zeros((2, 3), np.float32)))
+    y = ctx.pointwise("MUL", y, ctx.constant(np.ones((4, 2, 3), np.float32)))
+    graph = check_pass(finish(ctx, ctx.emit("TANH", y)), remove_identities, tmp_path)
+    assert kinds(graph) == ["TANH", "RESHAPE", "MUL", "TANH"]  # the last MUL broadcasts
+
+
+def test_a_fused_projection_becomes_three(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 6))
+    qkv = ctx.reshape(linear(ctx, x, 24), (1, 5, 3, 2, 4))
+    parts = [ctx.reshape(ctx.slice(qkv, 2, index, 1), (1, 5, 2, 4)) for index in range(3)]
+    graph = finish(ctx, *(ctx.emit("TANH", part) for part in parts))
+    check_pass(graph, split_linear, tmp_path)
+    assert kinds(graph).count("FULLY_CONNECTED") == 3
+    assert "SLICE" not in kinds(graph)
+
+
+def test_a_gated_unit_becomes_two(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 6))
+    wide = linear(ctx, x, 8)
+    y = ctx.pointwise("MUL", ctx.slice(wide, 2, 0, 4), ctx.slice(wide, 2, 4, 4))
+    graph = check_pass(finish(ctx, y), split_linear, tmp_path)
+    assert kinds(graph) == ["FULLY_CONNECTED", "FULLY_CONNECTED", "MUL"]
+
+
+def test_half_precision_weights_are_widened_and_infinite_ones_are_not_made(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 64))
+    large = np.full(64, 1e6, np.float32)
+    y = ctx.pointwise("ADD", linear(ctx, x, 64), ctx.constant(large))
+    graph = finish(ctx, y)
+    before = evaluate(graph, tmp_path)
+    halve_weights(graph)
+    assert kinds(graph) == ["DEQUANTIZE", "DEQUANTIZE", "FULLY_CONNECTED", "ADD"]
+    np.testing.assert_allclose(evaluate(graph, tmp_path)[0], before[0], rtol=1e-6)
+
+
+def test_dead_code_goes(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3))
+    ctx.emit("TANH", ctx.emit("TANH", x))
+    graph = check_pass(finish(ctx, ctx.emit("RELU", x)), remove_dead_code, tmp_path)
+    assert kinds(graph) == ["RELU"]
