@@ -76,7 +76,7 @@ def _broadcasts_high(op: Op) -> bool:
 
 
 def _is_fused(op: Op) -> bool:
-    return op.options.get("fused_activation_function", "NONE") != "NONE"
+    return bool(op.options.get("fused_activation_function", "NONE") != "NONE")
 
 
 # -- rules -------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ ROWS = [
     Row("aten.rrelu", f32(2, 3, 4)),
     Row("aten.rrelu", f32(2, 3, 4), 0.1, 0.2),
     Row("aten.rrelu", f32(2, 3, 4), 0.1, 0.2, True, unsupported="training=True"),
+    Row("aten.rrelu_with_noise_functional", f32(2, 3, 4), f32(2, 3, 4, seed=1), 0.1, 0.2),
     Row("aten.prelu", f32(2, 3, 4, 5), const(f32(3))),
     Row("aten.prelu", f32(2, 3), const(f32(3))),
     Row("aten.prelu", f32(2, 3, 4), const(f32(1))),

@@ -135,6 +135,20 @@ def rrelu(
     return leaky_relu(ctx, x, (lower + upper) / 2)
 
 
+@lowers("aten.rrelu_with_noise_functional")
+def rrelu_with_noise_functional(
+    ctx: Context,
+    x: Value,
+    noise: Value,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: None = None,
+) -> list[Value]:
+    """rrelu_with_noise_functional(self, noise, lower, upper, training) -> LEAKY_RELU, noise."""
+    return [rrelu(ctx, x, lower, upper, training), noise]
+
+
 @lowers("aten.prelu")
 def prelu(ctx: Context, x: Value, weight: Value) -> Value:
     """prelu(Tensor self, Tensor weight) -> PRELU, with one number for each channel of axis 1."""

@@ -11,6 +11,7 @@ from ..ir import Graph
 from ..layout import assign_layouts
 from .common_subexpressions import share_subexpressions
 from .dead_code import remove_dead_code
+from .drop_units import drop_units
 from .fold_affine import fold_affine
 from .boundary import boundary_orders
 from .fuse_activation import fuse_activation
@@ -35,10 +36,14 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
     share_subexpressions(graph)
     remove_identities(graph)
+    drop_units(graph)
     merge_reshapes(graph)
     hoist_slices(graph)
     remove_dead_code(graph)
     split_linear(graph)
+    drop_units(graph)
+    merge_reshapes(graph)
+    remove_dead_code(graph)
     assign_layouts(graph, *boundary_orders(graph, options.channels_last))
     remove_identities(graph)
     simplify_shapes(graph)

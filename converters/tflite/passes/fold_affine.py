@@ -169,15 +169,71 @@ def _fold_into_readers(graph: Graph) -> None:
             continue
         if not _per_channel(term, op.output):
             continue
-        readers = users.get(op.output, [])
-        if not readers or not all(_takes(each, op.output) for each in readers):
+        reached = _reached(op.output, users, outputs, pads=not term.any())
+        if reached is None:
             continue
-        for reader in readers:
-            _absorb(reader, value, factor, term)
-            reader.layers = op.layers + reader.layers
-        users[value] = [each for each in users[value] if each is not op] + readers
+        moving, readers = reached
+        for reader, operand in readers:
+            _absorb(reader, value if operand is op.output else operand, factor, term)
+            reader.layers = op.layers + sum((each.layers for each in moving), ()) + reader.layers
+        for each in moving:
+            each.inputs = [value if operand is op.output else operand for operand in each.inputs]
+            each.output.origins = []  # it holds what was not scaled yet
+        users[value] = [each for each in users[value] if each is not op] + users[op.output]
         gone.add(op)
     graph.ops = [op for op in graph.ops if op not in gone]
+
+
+def _reached(
+    value: Value, users: dict[Value, list[Op]], outputs: set[Value], *, pads: bool
+) -> tuple[list[Op], list[tuple[Op, Value]]] | None:
+    """Follow a value through operators that only move its channels as a whole.
+
+    Returns:
+        Those operators, and the linear layers at their ends with the operand of each; ``None`` if
+        anything else reads the value, or what it is moved to.
+    """
+    moving: dict[Op, None] = {}
+    readers: list[tuple[Op, Value]] = []
+    waiting = [value]
+    within = {value}
+    while waiting:
+        current = waiting.pop()
+        following = users.get(current, [])
+        if current in outputs or not following:
+            return None
+        for op in following:
+            if _takes(op, current):
+                readers.append((op, current))
+            elif op in moving:
+                continue
+            elif _moves_channels(op, pads=pads):
+                moving[op] = None
+                waiting += op.outputs
+                within.update(op.outputs)
+            else:
+                return None
+    if any(operand not in within for op in moving for _, operand in op.live_inputs()):
+        return None
+    return list(moving), readers
+
+
+def _moves_channels(op: Op, *, pads: bool) -> bool:
+    """Whether an operator moves cells, each with all of its channels (the last axis)."""
+    operand = op.inputs[0]
+    if operand is None or any(each is not None and each.data is None for each in op.inputs[1:]):
+        if op.kind != "CONCATENATION":
+            return False
+    assert operand is not None
+    last = operand.rank - 1
+    if op.kind == "RESHAPE" or op.kind == "SLICE":
+        return operand.shape[-1:] == op.output.shape[-1:]
+    if op.kind == "TRANSPOSE":
+        return int(op.inputs[1].data[-1]) == last  # type: ignore[union-attr, index]
+    if op.kind == "CONCATENATION":
+        constants = any(each is not None and each.is_constant for each in op.inputs)
+        return op.options["axis"] % operand.rank != last and not constants
+    return pads and op.kind == "PAD" and not op.inputs[1].data[-1].any()  # type: ignore[union-attr, index]
 
 
 def _takes(reader: Op, value: Value) -> bool:
