@@ -98,7 +98,7 @@ class Measurement:
         program = self._stage("export", lambda: capture(module, given.args, given.kwargs))
         compiled = self._stage("compile", lambda: compile_program(program, self.path))
         self._describe(compiled)
-        inputs = {}
+        inputs: dict[str, Any] = {}
         for kind in zoo.KINDS:
             call = self.model.inputs(kind)
             with torch.no_grad():
@@ -166,7 +166,7 @@ class Measurement:
             "mapped": len(places),
             "worst": worst[0][1] if worst else math.inf,
             "low": [
-                [layer, compiled_op(compiled, layer), figure]
+                [layer, _operator_of(compiled, layer), figure]
                 for layer, figure in worst
                 if figure < LEAST_OF_A_LAYER
             ],
@@ -180,9 +180,9 @@ class Measurement:
         }
 
 
-def compiled_op(compiled: Compiled, layer: str) -> str:
+def _operator_of(compiled: Compiled, layer: str) -> str:
     """Return the operator of a layer."""
-    return next(each.op for each in compiled.spine.layers if each.id == layer)
+    return {each.id: each.op for each in compiled.spine.layers}[layer]
 
 
 def _layer_distance(eager: Array, actual: Array, place: Place) -> float:

@@ -84,6 +84,9 @@ class Worker:
                 found.append(sample)
                 pending = None
             elif "finished" in report:
+                if report["why"]:
+                    nothing = {"text": "", "size": 0}
+                    found.append(_sample(job, nothing, "skipped", f"not drawn: {report['why']}"))
                 return found
 
     def close(self) -> None:
@@ -153,7 +156,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "samples.json").write_text(json.dumps([vars(each) for each in samples], indent=0))
     (folder / "wrong.txt").write_text("\n".join([*_wrong(samples), ""]))
-    print("\n".join([*_refused(samples), "", *_wrong(samples), "", _totals(samples)]))
+    lines = [*_refused(samples), "", *_skipped(samples), "", *_wrong(samples), "", _totals(samples)]
+    print("\n".join(lines))
     if asked.write:
         asked.write.write_text("\n".join([INTRODUCTION, *_page(samples), ""]))
 
@@ -267,6 +271,12 @@ def _refused(samples: list[Sample]) -> Iterator[str]:
     yield "Unsupported, by operators:"
     for reason, names in sorted(reasons.items(), key=lambda each: -len(each[1]))[:60]:
         yield f"  {len(names):3} {reason[:140]}  [{', '.join(sorted(names)[:4])}]"
+
+
+def _skipped(samples: list[Sample]) -> Iterator[str]:
+    counts = Counter(each.why for each in samples if each.status == "skipped")
+    yield "Skipped:"
+    yield from (f"  {count:5} {why[:140]}" for why, count in counts.most_common(20))
 
 
 def _wrong(samples: list[Sample]) -> Iterator[str]:

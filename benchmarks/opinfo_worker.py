@@ -6,7 +6,6 @@ whoever started it (opinfo.py) knows which sample a crash belongs to.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -251,7 +250,11 @@ def _text(leaf: Any) -> str:
 
 def run_job(job: dict[str, Any], operator: Any, path: Path) -> Iterator[dict[str, Any]]:
     """Run the samples of one operator and type from ``job["start"]`` on; yield what to report."""
-    chosen = samples(operator, getattr(torch, job["dtype"]), job["most"])
+    try:
+        chosen = samples(operator, getattr(torch, job["dtype"]), job["most"])
+    except Exception as error:  # noqa: BLE001 - PyTorch's own test code
+        yield {"finished": 0, "why": f"{type(error).__name__}: {error}"[:300]}
+        return
     reasons: list[str] = list(job["reasons"])
     for index in range(job["start"], len(chosen)):
         call = Call(operator.op, chosen[index])
@@ -269,7 +272,7 @@ def run_job(job: dict[str, Any], operator: Any, path: Path) -> Iterator[dict[str
             "why": outcome.why,
             "aten": list(outcome.aten),
         }
-    yield {"finished": len(chosen)}
+    yield {"finished": len(chosen), "why": ""}
 
 
 def main() -> None:
@@ -285,17 +288,8 @@ def main() -> None:
         for line in sys.stdin:
             job = json.loads(line)
             operator = known[job["name"], job["variant"]]
-            with contextlib.suppress(BrokenPipeError):
-                for report in _reported(job, operator, Path(folder) / "call.tflite"):
-                    print(json.dumps(report), file=reports)
-
-
-def _reported(job: dict[str, Any], operator: Any, path: Path) -> Iterator[dict[str, Any]]:
-    """The reports of a job; samples that cannot be drawn end it."""
-    try:
-        yield from run_job(job, operator, path)
-    except Exception as error:  # noqa: BLE001 - drawing samples runs PyTorch's own test code
-        yield {"finished": -1, "why": f"{type(error).__name__}: {error}"[:300]}
+            for report in run_job(job, operator, Path(folder) / "call.tflite"):
+                print(json.dumps(report), file=reports)
 
 
 if __name__ == "__main__":

@@ -108,13 +108,6 @@ def node(inputs: list[int], outputs: list[int]) -> Node:
             id="constants that the delegate does not list",
         ),
         pytest.param(
-            [([0, 9, -1], [1]), ([1], [2, -1])],
-            [([0, 9], [2])],
-            [2],
-            ([[0, 1]], [], []),
-            id="optional tensors that are left out",
-        ),
-        pytest.param(
             [([0], [1, 2]), ([2], [3])],
             [([0], [1, 3])],
             [1, 3],
@@ -153,6 +146,19 @@ def test_a_file_that_xnnpack_takes_whole_is_one_partition(tmp_path: Path) -> Non
     assert found.delegation.reason == ""
     assert found.delegation.version
     assert found.origin is None
+
+
+def test_an_input_that_is_left_out_belongs_to_nobody(tmp_path: Path) -> None:
+    file = TFLiteFile()
+    x, weight = file.tensor("x", (1, 2)), file.constant("weight", np.ones((2, 2), np.float32))
+    made = file.operator(
+        "FULLY_CONNECTED", [x, weight, -1], file.tensor("made", (1, 2)), "FullyConnectedOptions"
+    )
+    file.inputs = {"x": x}
+    file.outputs = {"y": file.operator("SIGN", [made], file.tensor("sign", (1, 2)))}
+    found = looked(file, tmp_path / "m.tflite").delegation
+    assert [names(each) for each in found.partitions] == [["FULLY_CONNECTED"]]
+    assert names(found.left) == ["SIGN"]
 
 
 def test_what_xnnpack_leaves_splits_the_rest(tmp_path: Path) -> None:

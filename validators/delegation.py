@@ -11,7 +11,10 @@ from ..outcome import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What one node of the runtime's graph reads and writes, by the indices of tensors."""
+    """What one node of the runtime's graph reads and writes, by the indices of tensors.
+
+    Optional tensors that are left out are not among them.
+    """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -89,6 +92,6 @@ def _between(delegated: Node, operators: Sequence[Node], makers: Mapping[int, in
 
 def _node(details: Mapping[str, Any]) -> Node:
     return Node(
-        inputs=tuple(int(each) for each in details["inputs"]),
-        outputs=tuple(int(each) for each in details["outputs"]),
+        inputs=tuple(int(each) for each in details["inputs"] if each >= 0),
+        outputs=tuple(int(each) for each in details["outputs"] if each >= 0),
     )

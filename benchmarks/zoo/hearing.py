@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -44,7 +45,7 @@ def patches(kind: Kind) -> Inputs:
     return Inputs(kwargs={"input_values": audio(kind, 1, 64, 32)})
 
 
-_WHISPER = {
+_WHISPER: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "d_model": 64,
     "encoder_layers": 2,
@@ -62,7 +63,7 @@ _WHISPER = {
     "suppress_tokens": None,
     "begin_suppress_tokens": None,
 }
-_WAVE = {
+_WAVE: dict[str, Any] = {
     **SMALL,
     "conv_dim": [32, 32, 32],
     "conv_stride": [5, 2, 2],

@@ -15,13 +15,13 @@ VOCABULARY = 500
 LENGTH = 24
 
 # What most configurations call the sizes of a small network.
-SMALL = {
+SMALL: dict[str, Any] = {
     "hidden_size": 64,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 128,
 }
-TEXT = {**SMALL, "vocab_size": VOCABULARY, "max_position_embeddings": 64}
+TEXT: dict[str, Any] = {**SMALL, "vocab_size": VOCABULARY, "max_position_embeddings": 64}
 
 
 def build(model: str, config: str, settings: Mapping[str, Any]) -> torch.nn.Module:

@@ -159,6 +159,9 @@ class AudioNet(nn.Module):
 class KeywordNet(nn.Module):
     """A framed spectrum by a fixed transform, log energies, a small CNN."""
 
+    basis: Tensor
+    window: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         angles = torch.arange(64).reshape(-1, 1) * torch.arange(33).reshape(1, -1) * torch.pi / 32

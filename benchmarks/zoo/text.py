@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -12,8 +13,8 @@ from .signals import mask, text, tokens
 
 _text = partial(text, length=LENGTH, vocabulary=VOCABULARY)
 _unmasked = partial(text, length=LENGTH, vocabulary=VOCABULARY, masked=False)
-_GROUPED = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 1}
-_T5 = {
+_GROUPED: dict[str, Any] = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 1}
+_T5: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "d_model": 64,
     "d_kv": 16,
@@ -22,7 +23,7 @@ _T5 = {
     "num_heads": 4,
     "dropout_rate": 0.0,
 }
-_BART = {
+_BART: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "d_model": 64,
     "encoder_layers": 2,

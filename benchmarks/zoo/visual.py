@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from .hugging_face import SMALL, hugging_face
 from .registry import Inputs, Kind
@@ -26,8 +27,8 @@ def image_and_text(kind: Kind) -> Inputs:
 
 
 _64 = partial(pixels, 64)
-_PATCHES = {**SMALL, "image_size": 64, "patch_size": 16}
-_FOUR_STAGES = {"depths": [1, 1, 1, 1], "image_size": 64}
+_PATCHES: dict[str, Any] = {**SMALL, "image_size": 64, "patch_size": 16}
+_FOUR_STAGES: dict[str, Any] = {"depths": [1, 1, 1, 1], "image_size": 64}
 
 MODELS = [
     hugging_face("hf_vit", "ViTForImageClassification", "ViTConfig", _64, **_PATCHES),

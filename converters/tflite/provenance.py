@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...layers import Absence, LayerMap, Place, Spine, explain_absences
-from .ir import Graph, Op
+from .ir import Graph, Op, Value
 
 
 def name_values(graph: Graph, spine: Spine) -> None:
@@ -44,10 +44,11 @@ def layer_map(graph: Graph, spine: Spine) -> LayerMap:
                 ),
             )
     computed = {layer: op for op in graph.ops for layer in op.layers}
+    users = graph.users()
     for layer in spine.ids():
         op = computed.get(layer)
         if layer not in mapped and op is not None:
-            into = _representative(op, mapped)
+            into = _representative(op, users)
             if into is not None:
                 mapped[layer] = Place(
                     absence=Absence.FUSED, into=into, detail=f"computed within {op.kind}"
@@ -67,14 +68,18 @@ _MOVED = Place(
 )
 
 
-def _representative(op: Op, mapped: dict[str, Place]) -> str | None:
-    """The layer that an operator's result stands for."""
-    for value in op.outputs:
-        if value.origins:
-            return value.origins[-1].layer
-    return next(
-        (layer for layer in reversed(op.layers) if layer in mapped and mapped[layer].tensor), None
-    )
+def _representative(op: Op, users: dict[Value, list[Op]]) -> str | None:
+    """The layer that an operator's result stands for, or the first one downstream that there is."""
+    waiting, seen = [op], {op}
+    while waiting:
+        current = waiting.pop(0)
+        for value in current.outputs:
+            if value.origins:
+                return value.origins[-1].layer
+            following = [each for each in users.get(value, ()) if each not in seen]
+            seen.update(following)
+            waiting += following
+    return None
 
 
 def _layer_name(op: Op, modules: dict[str, str]) -> str:

@@ -70,7 +70,7 @@ def size_of(size: int | torch.SymInt) -> Size:
     if isinstance(size, int):
         return size
     hint = size.node.hint
-    return _size(size.node.expr, _UNKNOWN if hint is None else int(hint))
+    return _size(_whole(size.node.expr), _UNKNOWN if hint is None else int(hint))
 
 
 def shape_of(sizes: Iterable[int | torch.SymInt]) -> Shape:
@@ -120,6 +120,23 @@ def broadcast(*shapes: Sequence[Size]) -> Shape:
             raise ValueError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
         result.append(sizes.pop() if sizes else 1)
     return tuple(result)
+
+
+def _whole(expr: Any) -> Any:
+    """Simplify the length of ``arange(0.0, n, 0.5)``: a ceiling of what is whole anyway."""
+    from torch.utils._sympy.functions import CeilToInt, FloatTrueDiv, ToFloat
+
+    if not expr.has(CeilToInt):
+        return expr
+
+    def length(quotient: Any) -> Any:
+        if isinstance(quotient, FloatTrueDiv) and isinstance(quotient.args[0], ToFloat):
+            times = 1 / float(quotient.args[1])
+            if times.is_integer():
+                return quotient.args[0].args[0] * int(times)
+        return CeilToInt(quotient)
+
+    return expr.replace(CeilToInt, length)
 
 
 def _expr(size: Size) -> Any:

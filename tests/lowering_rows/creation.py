@@ -47,6 +47,8 @@ ROWS = [
     made("aten.arange.start", lambda x, n: torch.arange(2, n + 5)),
     made("aten.arange.start", lambda x, n: torch.arange(n, 2 * n), "changing start"),
     made("aten.arange.start_step", lambda x, n: torch.arange(n, -n, -2)),
+    made("aten.arange.start", lambda x, n: torch.arange(0.0, n), "float"),
+    made("aten.arange.start_step", lambda x, n: torch.arange(0, n, 0.5), "float"),
     made("aten.linspace", lambda x, n: torch.linspace(-1, n, 5) * x[0, 0], "changing end"),
     made("aten.eye", lambda x, n: torch.eye(n)),
     made("aten.eye.m", lambda x, n: torch.eye(n, 4, dtype=torch.int64)),

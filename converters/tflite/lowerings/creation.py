@@ -76,9 +76,7 @@ def ones_like(ctx: Context, x: Value, dtype: object = None) -> Value:
 
 
 @lowers("aten.full_like")
-def full_like(
-    ctx: Context, x: Value, fill_value: Number | Dim, dtype: object = None
-) -> Value:
+def full_like(ctx: Context, x: Value, fill_value: Number | Dim, dtype: object = None) -> Value:
     """full_like(Tensor self, Scalar fill_value, *, dtype) -> FILL."""
     return _full(ctx, fill_value)
 

@@ -33,9 +33,7 @@ def cropped(ctx: Context, x: Value, like: Value, axis: int) -> Value:
 
 
 @lowers("aten.gather")
-def gather(
-    ctx: Context, x: Value, dim: int, index: Value, sparse_grad: bool = False
-) -> Value:
+def gather(ctx: Context, x: Value, dim: int, index: Value, sparse_grad: bool = False) -> Value:
     """gather(Tensor self, int dim, Tensor index, *, bool sparse_grad) -> GATHER(batch_dims)."""
     rank = max(x.rank, 1)
     x, index = (ctx.reshape(each, each.shape or (1,)) for each in (x, index))

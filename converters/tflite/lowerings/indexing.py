@@ -11,7 +11,7 @@ import numpy as np
 from ..context import Context
 from ..dtypes import INTEGER
 from ..errors import unsupported
-from ..ir import Value, constant
+from ..ir import Value
 from ..lowering import lowers
 from ..sizes import Dim, Shape, Size, broadcast, example, product
 from .shape import permuted
@@ -40,16 +40,15 @@ def slice_(
 ) -> Value:
     """slice.Tensor(self, dim=0, SymInt? start, SymInt? end, SymInt step=1) -> SLICE or RESHAPEs."""
     axis = dim % x.rank
-    count, stride = ctx.shape[axis], ctx.static(step, "step")
-    first = slice_start(ctx, x.shape[axis], start, end, count if stride == 1 else None)
+    extent, count, stride = x.shape[axis], ctx.shape[axis], ctx.static(step, "step")
     if stride == 1:
-        return ctx.slice(x, axis, first, count)
-    begin = ctx.static(first, "start")
-    if isinstance(count, int):
-        return taken_every(ctx, x, axis, begin, count, stride)
-    if not is_open(x.shape[axis], end):
-        raise unsupported("end", end, "a slice of a changing size with steps has to be open")
-    return _strided(ctx, x, axis, (begin, 0, stride), count)
+        return ctx.slice(x, axis, slice_start(extent, start, end, count), count)
+    if isinstance(extent, int) and isinstance(count, int):
+        first = ctx.static(slice_start(extent, start, end, count), "start")
+        return taken_every(ctx, x, axis, first, count, stride)
+    begin = ctx.static(start or 0, "start")
+    stop = 0 if end is None or is_open(extent, end) else ctx.static(end, "end")
+    return _strided(ctx, x, axis, (begin, stop, stride), count)
 
 
 def is_open(extent: Size, end: Size | None) -> bool:
@@ -57,17 +56,14 @@ def is_open(extent: Size, end: Size | None) -> bool:
     return end is None or end == extent or (isinstance(end, int) and end >= sys.maxsize)
 
 
-def slice_start(
-    ctx: Context, extent: Size, start: Size | None, end: Size | None, count: Size | None
-) -> Size:
+def slice_start(extent: Size, start: Size | None, end: Size | None, count: Size) -> Size:
     """Where a slice begins, counted from the front.
 
     Args:
-        ctx: The context.
         extent: Size of the axis.
         start: As given to the operator.
         end: As given to the operator.
-        count: Cells of the result if they lie next to each other.
+        count: How many cells it takes; without steps if the size changes.
     """
     if start is None:
         return 0
@@ -78,17 +74,13 @@ def slice_start(
     if isinstance(extent, int):
         return max(extent + start, 0)
     # the start may lie before the front for small sizes: only what is taken tells
-    if count is None:
-        raise unsupported("start", start, "it counts from the end of a size that changes")
     if is_open(extent, end):
         return extent - count
     assert end is not None
     return (end if example(end) >= 0 else end + extent) - count
 
 
-def taken_every(
-    ctx: Context, x: Value, axis: int, start: int, count: int, step: int
-) -> Value:
+def taken_every(ctx: Context, x: Value, axis: int, start: int, count: int, step: int) -> Value:
     """Take ``count`` cells, each ``step`` after the last one.
 
     XNNPACK has no strides: there an axis of groups is split off, of which one cell is kept.
@@ -108,10 +100,8 @@ def taken_every(
     return ctx.reshape(ctx.slice(groups, axis + 1, place, 1), (*lead, count, *rest))
 
 
-def _strided(
-    ctx: Context, x: Value, axis: int, bounds: tuple[int, int, int], count: Size
-) -> Value:
-    """One STRIDED_SLICE; an end of 0 is the end of the axis."""
+def _strided(ctx: Context, x: Value, axis: int, bounds: tuple[int, int, int], count: Size) -> Value:
+    """One STRIDED_SLICE; negative bounds count from the end, and an end of 0 is the end."""
     vectors = [
         ctx.integers([bound if at == axis else rest for at in range(x.rank)])
         for bound, rest in zip(bounds, (0, 0, 1), strict=True)
@@ -185,6 +175,44 @@ def index_select(ctx: Context, x: Value, dim: int, index: Value) -> Value:
     return ctx.reshape(taken(ctx, line, dim % line.rank, rows), ctx.shape)
 
 
+# -- masks -----------------------------------------------------------------------------------
+
+
+def true_cells(ctx: Context, mask: Value, count: Size) -> Value:
+    """Numbers of the cells of a mask that are true, as if it had one axis."""
+    if mask.data is not None:
+        return ctx.constant(np.flatnonzero(mask.data).astype(np.int32))
+    flat = ctx.reshape(ctx.cast(mask, "bool"), (product(mask.shape),))
+    places = ctx.emit("WHERE", flat, shape=(count, 1), dtype="int64")
+    return ctx.reshape(ctx.cast(places, INTEGER), (count,))
+
+
+def counting(ctx: Context, value: Value) -> Value:
+    """Let later operators know the sizes of a value that depend on data by that value's shape."""
+    for axis, size in enumerate(value.shape):
+        if isinstance(size, Dim):
+            ctx.symbols.setdefault(size.expr, (value, axis))
+    return value
+
+
+@lowers("aten.masked_select")
+def masked_select(ctx: Context, x: Value, mask: Value) -> Value:
+    """masked_select(Tensor self, Tensor mask) -> WHERE, GATHER."""
+    shape = broadcast(x.shape, mask.shape)
+    total = product(shape)
+    (count,) = ctx.shape
+    flat = ctx.reshape(ctx.expand(x, shape), (total,))
+    rows = true_cells(ctx, ctx.expand(mask, shape), count)
+    return counting(ctx, ctx.emit("GATHER", flat, rows, shape=ctx.shape, axis=0))
+
+
+@lowers("aten.nonzero", "aten.argwhere")
+def nonzero(ctx: Context, x: Value) -> Value:
+    """nonzero(Tensor self) -> WHERE."""
+    places = ctx.emit("WHERE", ctx.cast(x, "bool"), shape=ctx.shape, dtype="int64")
+    return counting(ctx, ctx.cast(places, INTEGER))
+
+
 # -- several indices -------------------------------------------------------------------------
 
 
@@ -212,62 +240,54 @@ class Cells:
         return ctx.reshape(x, shape)
 
 
-def cells_of(ctx: Context, x: Value, indices: Sequence[Value | None]) -> Cells:
+def cells_of(ctx: Context, x: Value, indices: Sequence[Value | None], count: Size) -> Cells:
     """Resolve indices into the numbers of the cells that they name.
 
-    Raises:
-        Unsupported: A mask that is computed, which takes a number of cells that is not known.
+    Args:
+        ctx: The context.
+        x: What is indexed.
+        indices: An index, a mask of several axes, or nothing for the axes of ``x`` in turn.
+        count: How many cells a computed mask names.
     """
-    given = _integer_indices(indices)
-    axes = list(given)
-    together = axes == list(range(axes[0], axes[0] + len(axes)))
-    others = [axis for axis in range(x.rank) if axis not in given]
-    extents = tuple(x.shape[axis] for axis in axes)
-    shape = broadcast(*(index.shape for index in given.values()))
+    axes: list[int] = []
     rows: Value | None = None
-    for index, extent in zip(given.values(), extents, strict=True):
-        cell = wrapped(ctx, index, extent)
-        if rows is None:
-            rows = cell
-        else:
-            above = calculated(ctx, "MUL", rows, ctx.size_scalar(extent))
-            rows = calculated(ctx, "ADD", above, cell)
-    assert rows is not None
-    return Cells(
-        order=list(range(x.rank)) if together else axes + others,
-        axis=axes[0] if together else 0,
-        extents=extents,
-        rows=ctx.expand(rows, shape),
-    )
-
-
-def _integer_indices(indices: Sequence[Value | None]) -> dict[int, Value]:
-    """Axis → index; a constant mask is one index for each of its axes."""
-    given: dict[int, Value] = {}
     axis = 0
     for index in indices:
         if index is None:
             axis += 1
-        elif index.dtype not in ("bool", "uint8"):
-            given[axis] = index
-            axis += 1
-        elif index.data is None:
-            raise unsupported(
-                "indices", "a mask that is computed", "use torch.where: its result has a fixed size"
-            )
-        else:
-            for cells in np.nonzero(index.data):
-                given[axis] = constant(cells.astype(np.int32))
-                axis += 1
-    return given
+            continue
+        masks = index.dtype in ("bool", "uint8")
+        extents = x.shape[axis : axis + (index.rank if masks else 1)]
+        extent = product(extents)
+        cell = true_cells(ctx, index, count) if masks else wrapped(ctx, index, extent)
+        if rows is not None:
+            rows = calculated(ctx, "MUL", rows, ctx.size_scalar(extent))
+            cell = calculated(ctx, "ADD", rows, cell)
+        rows = cell
+        axes += range(axis, axis + len(extents))
+        axis += len(extents)
+    assert rows is not None
+    together = axes == list(range(axes[0], axes[0] + len(axes)))
+    others = [place for place in range(x.rank) if place not in axes]
+    return Cells(
+        order=list(range(x.rank)) if together else axes + others,
+        axis=axes[0] if together else 0,
+        extents=tuple(x.shape[place] for place in axes),
+        rows=rows,
+    )
 
 
 @lowers("aten.index", "aten._unsafe_index")
 def index(ctx: Context, x: Value, indices: Sequence[Value | None]) -> Value:
-    """index.Tensor(Tensor self, Tensor?[] indices) -> GATHER."""
-    cells = cells_of(ctx, x, indices)
-    behind = x.rank - cells.axis - len(cells.extents)
-    if isinstance(cells.rows.shape[-1], int) and isinstance(ctx.shape[-1 - behind], Dim):
-        # what the program makes of a mask has a size that its later operators do not know
-        raise unsupported("indices", "a mask", "store mask.nonzero() and index with that")
-    return ctx.reshape(taken(ctx, cells.table(ctx, x), cells.axis, cells.rows), ctx.shape)
+    """index.Tensor(Tensor self, Tensor?[] indices) -> GATHER; WHERE first for a mask."""
+    masks = [each for each in indices if each is not None and each.dtype in ("bool", "uint8")]
+    if not masks:
+        cells = cells_of(ctx, x, indices, 0)
+        return ctx.reshape(taken(ctx, cells.table(ctx, x), cells.axis, cells.rows), ctx.shape)
+    if len([each for each in indices if each is not None]) > 1:
+        raise unsupported("indices", "a mask beside other indices", "index in two steps")
+    count = ctx.shape[indices.index(masks[0])]
+    cells = cells_of(ctx, x, indices, count)
+    table = cells.table(ctx, x)
+    # PyTorch does not know the number of cells, not even of a constant mask
+    return counting(ctx, ctx.emit("GATHER", table, cells.rows, shape=ctx.shape, axis=cells.axis))

@@ -22,7 +22,7 @@ _MOST_FILL = 1 << 16  # elements of a constant block beside which PADV2 is the s
 
 @lowers("aten.constant_pad_nd")
 def constant_pad_nd(ctx: Context, x: Value, pad: Sequence[Size], value: Number = 0) -> Value:
-    """constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> SLICE; PAD, or CONCATENATION."""
+    """constant_pad_nd(self, SymInt[] pad, Scalar value=0) -> SLICE; PAD, or CONCATENATION."""
     pads = _per_axis(ctx, x, pad)
     for axis, (before, after) in enumerate(pads):
         cut = max(-before, 0), max(-after, 0)

@@ -67,7 +67,9 @@ def roll(
     if x.rank == 0:
         return x
     if not places:
-        return ctx.reshape(_rolled(ctx, ctx.reshape(x, (product(x.shape),)), 0, amounts[0]), x.shape)
+        return ctx.reshape(
+            _rolled(ctx, ctx.reshape(x, (product(x.shape),)), 0, amounts[0]), x.shape
+        )
     for axis, amount in zip(places, amounts, strict=True):
         x = _rolled(ctx, x, axis % x.rank, amount)
     return x
@@ -86,9 +88,7 @@ def _rolled(ctx: Context, x: Value, axis: int, shift: Size) -> Value:
     zero, one = ctx.scalar(0, INTEGER), ctx.scalar(1, INTEGER)
     rows = ctx.emit("RANGE", zero, count, one, shape=(extent,), dtype=INTEGER)
     moved = ctx.pointwise("SUB", rows, ctx.size_scalar(shift))
-    return ctx.emit(
-        "GATHER", x, ctx.pointwise("FLOOR_MOD", moved, count), shape=x.shape, axis=axis
-    )
+    return ctx.emit("GATHER", x, ctx.pointwise("FLOOR_MOD", moved, count), shape=x.shape, axis=axis)
 
 
 @lowers("aten.unfold", "aten.unfold_copy")
@@ -117,7 +117,7 @@ def as_strided(
     stride: Sequence[Size],
     storage_offset: Size | None = None,
 ) -> Value:
-    """as_strided(self, SymInt[] size, SymInt[] stride, SymInt? storage_offset) -> SLICE or GATHER."""
+    """as_strided(self, SymInt[] size, SymInt[] stride, storage_offset) -> SLICE or GATHER."""
     if not ctx.contiguous:
         raise unsupported("self", "a tensor that is not contiguous", "call .contiguous() before it")
     extents = [ctx.static(each, "size") for each in size]
@@ -154,5 +154,3 @@ def _row_length(extents: list[int], strides: list[int], total: int, start: int) 
             break
         row = longer
     return row
-
-

@@ -3,8 +3,9 @@
 What was measured on LiteRT 2.3 (one thread, batch 1) decides the form:
 
 - XNNPACK packs the weights of every operator anew, so that an unrolled layer outgrows the cache: at
-  512 cells the loop takes half of the time from eight steps on, at 128 from sixteen. Below, the
-  loop costs about a microsecond a step. Hence the two limits of ``_UNROLLED``.
+  512 cells the loop takes half of the time from eight steps on, at 128 from thirty-two. Below, a
+  turn of the loop costs as much as a step of 32 cells, about a microsecond. Hence the limits of
+  what is unrolled, and some steps in one turn.
 - A loop that fills a buffer of all steps copies it twice in each turn. Two loops in one another,
   the inner one with a buffer of some thirty steps, are faster from a hundred steps on, and eight
   times as fast at two thousand.
@@ -20,13 +21,18 @@ from typing import TypeAlias
 from ..context import Context
 from ..ir import Value
 from ..sizes import Dim, Size
+from .joining import parts
 
 # (ctx, row of one step, states) → new states, of which the first is the step's output
 Step: TypeAlias = Callable[[Context, Value, Sequence[Value]], list[Value]]
+# (place of the first row, some rows, states) → their outputs, new states
+Turn: TypeAlias = Callable[[Value, Value, Sequence[Value]], tuple[Value, list[Value]]]
 Body: TypeAlias = Callable[[Value, Sequence[Value]], list[Value]]
 
 _UNROLLED_STEPS = 8
 _UNROLLED_WEIGHTS = 1 << 18  # of all steps together: 1 MB, what a core's cache holds
+_TURN_STEPS = (4, 2)
+_TURN_WEIGHTS = 1 << 16
 _LOOPED_STEPS = 96
 _BLOCK = 32
 _BLOCKS = range(24, 65)
@@ -50,10 +56,10 @@ def scanned(
     steps = rows.shape[0]
     if isinstance(steps, int):
         if _is_unrolled(ctx, steps, weights):
-            return _unrolled(ctx, rows, states, step, steps)
+            return _unrolled(ctx, rows, states, step)
         if steps <= _LOOPED_STEPS:
-            return _loop(ctx, rows, states, step, ctx.integers([0]))
-    return _blocks(ctx, rows, states, step)
+            return _loop(ctx, rows, states, step, _turn(steps, weights))
+    return _blocks(ctx, rows, states, step, weights)
 
 
 def joined(ctx: Context, values: Sequence[Value], axis: int) -> Value:
@@ -72,70 +78,93 @@ def _is_unrolled(ctx: Context, steps: int, weights: int) -> bool:
     return steps <= _UNROLLED_STEPS and steps * weights <= _UNROLLED_WEIGHTS
 
 
+def _turn(steps: int, weights: int) -> int:
+    """Steps of a turn: several where the loop itself costs as much as a step."""
+    fitting = (
+        size for size in _TURN_STEPS if steps % size == 0 and size * weights <= _TURN_WEIGHTS
+    )
+    return next(fitting, 1)
+
+
 def _unrolled(
-    ctx: Context, rows: Value, states: Sequence[Value], step: Step, steps: int
+    ctx: Context, rows: Value, states: Sequence[Value], step: Step
 ) -> tuple[Value, list[Value]]:
     made = []
     now = list(states)
-    for place in range(steps):
-        now = step(ctx, ctx.slice(rows, 0, place, 1), now)
+    for row in parts(ctx, rows, 0, [1] * ctx.static(rows.shape[0], "input")):
+        now = step(ctx, row, now)
         made.append(now[0])
     return joined(ctx, made, 0), now
 
 
 def _loop(
-    ctx: Context, rows: Value, states: Sequence[Value], step: Step, first: Value
+    ctx: Context,
+    rows: Value,
+    states: Sequence[Value],
+    step: Step,
+    turn: int,
+    first: Value | None = None,
 ) -> tuple[Value, list[Value]]:
-    """One step in each turn, from a row on."""
-
-    def body(place: Value, carried: Sequence[Value]) -> list[Value]:
-        *now, every, made = carried
-        row = ctx.emit("GATHER", every, place, shape=(1, *every.shape[1:]), axis=0)
-        now = step(ctx, row, now)
-        return [*now, every, _written(ctx, made, now[0], place)]
-
-    carried = [*states, rows, _buffer(ctx, rows, states[0])]
-    *last, _, made = _while(ctx, first, rows.shape[0], 1, carried, body)
-    return made, last
+    """A few steps in each turn, from a row on."""
+    first = first or ctx.integers([0])
+    return _turns(
+        ctx, rows, states, first, turn, lambda place, part, now: _unrolled(ctx, part, now, step)
+    )
 
 
 def _blocks(
-    ctx: Context, rows: Value, states: Sequence[Value], step: Step
+    ctx: Context, rows: Value, states: Sequence[Value], step: Step, weights: int
 ) -> tuple[Value, list[Value]]:
-    """A block of rows in each turn.
+    """A loop over a block of rows in each turn.
 
     Unless the blocks come out even, as many rows are put in front as a block has, and the first
     block is one that ends where a block must; it skips the rows that are not there.
     """
     steps = rows.shape[0]
-    block, padding, first = _BLOCK, _BLOCK, ctx.integers([0])
+    even = [size for size in _BLOCKS if isinstance(steps, int) and steps % size == 0]
+    if even:
+        block = min(even, key=lambda size: abs(size - _BLOCK))
+        turn = _turn(block, weights)
+        return _turns(
+            ctx, rows, states, ctx.integers([0]), block,
+            lambda place, part, now: _loop(ctx, part, now, step, turn),
+        )  # fmt: skip
     if isinstance(steps, int):
-        even = [size for size in _BLOCKS if steps % size == 0]
-        block = min(even, key=lambda size: abs(size - _BLOCK), default=_BLOCK)
-        padding = 0 if even else block
-        first = ctx.integers([(steps - 1) % block + 1 if padding else 0])
+        first = ctx.integers([(steps - 1) % _BLOCK + 1])
     else:
         before = ctx.reshape(ctx.size_scalar(steps - 1), (1,))
-        rest = ctx.emit("FLOOR_MOD", before, ctx.integers([block]))
+        rest = ctx.emit("FLOOR_MOD", before, ctx.integers([_BLOCK]))
         first = ctx.emit("ADD", rest, ctx.integers([1]))
-    padded = ctx.pad(rows, [(padding, 0), *((0, 0) for _ in rows.shape[1:])])
+    padded = ctx.pad(rows, [(_BLOCK, 0), *((0, 0) for _ in rows.shape[1:])])
+
+    def turn_of(place: Value, part: Value, now: Sequence[Value]) -> tuple[Value, list[Value]]:
+        missing = ctx.emit("SUB", ctx.integers([_BLOCK]), place)
+        skipped = ctx.emit("MAXIMUM", missing, ctx.integers([0]))
+        return _loop(ctx, part, now, step, 1, skipped)
+
+    made, last = _turns(ctx, padded, states, first, _BLOCK, turn_of)
+    return ctx.slice(made, 0, _BLOCK, steps), last
+
+
+def _turns(
+    ctx: Context, rows: Value, states: Sequence[Value], first: Value, size: int, run: Turn
+) -> tuple[Value, list[Value]]:
+    """A loop that takes so many rows in each turn, and writes their outputs into a buffer."""
+    rest = ctx.integers([0] * (rows.rank - 1))
 
     def body(place: Value, carried: Sequence[Value]) -> list[Value]:
         *now, every, made = carried
-        start = _start(ctx, place, every.rank)
-        shape = (block, *every.shape[1:])
-        sizes = [-1 if isinstance(size, Dim) else size for size in shape]
+        start = ctx.emit("CONCATENATION", place, rest, axis=0)
+        shape = (size, *every.shape[1:])
+        sizes = [-1 if isinstance(each, Dim) else each for each in shape]
         part = ctx.emit("SLICE", every, start, ctx.integers(sizes), shape=shape)
-        skipped = ctx.integers([0])
-        if padding:
-            missing = ctx.emit("SUB", ctx.integers([padding]), place)
-            skipped = ctx.emit("MAXIMUM", missing, skipped)
-        done, now = _loop(ctx, part, now, step, skipped)
+        done, now = run(place, part, now)
         return [*now, every, ctx.emit("DYNAMIC_UPDATE_SLICE", made, done, start)]
 
-    carried = [*states, padded, _buffer(ctx, padded, states[0])]
-    *last, _, made = _while(ctx, first, padded.shape[0], block, carried, body)
-    return ctx.slice(made, 0, padding, steps), last
+    # any numbers will do as a buffer, as each is written
+    buffer = ctx.slice(rows, -1, 0, states[0].shape[-1])
+    *last, _, made = _while(ctx, first, rows.shape[0], size, [*states, rows, buffer], body)
+    return made, last
 
 
 def _while(
@@ -158,18 +187,3 @@ def _while(
         "WHILE", values, shapes, cond_subgraph_index=condition, body_subgraph_index=turn
     )
     return results[1:own]
-
-
-def _buffer(ctx: Context, rows: Value, state: Value) -> Value:
-    """A tensor for the outputs of all steps; any numbers will do, as each is written."""
-    return ctx.slice(rows, -1, 0, state.shape[-1])
-
-
-def _written(ctx: Context, buffer: Value, row: Value, place: Value) -> Value:
-    return ctx.emit("DYNAMIC_UPDATE_SLICE", buffer, row, _start(ctx, place, buffer.rank))
-
-
-def _start(ctx: Context, place: Value, rank: int) -> Value:
-    """Start of a slice at a row."""
-    rest = ctx.integers([0] * (rank - 1))
-    return ctx.emit("CONCATENATION", place, rest, axis=0)

@@ -43,12 +43,12 @@ def slice_scatter(
     src = ctx.cast(src, x.dtype)
     if stride == 1:
         count = src.shape[axis]
-        first = slice_start(ctx, x.shape[axis], start, end, count)
+        first = slice_start(x.shape[axis], start, end, count)
         # the last part of an open slice is empty, whatever the sizes are
         behind = 0 if is_open(x.shape[axis], end) else x.shape[axis] - first - count
         return _written(ctx, x, src, axis, (first, behind))
     extent = ctx.static(x.shape[axis], "self")
-    first = ctx.static(slice_start(ctx, extent, start, end, None), "start")
+    first = ctx.static(slice_start(extent, start, end, src.shape[axis]), "start")
     rows = np.arange(first, extent, stride)[: ctx.static(src.shape[axis], "src")]
     return replaced(ctx, x, axis, ctx.constant(rows.astype(np.int32)), src)
 
@@ -188,9 +188,7 @@ def _along(
 
 
 @lowers("aten.index_fill")
-def index_fill(
-    ctx: Context, x: Value, dim: int, index: Value, value: Number | Value
-) -> Value:
+def index_fill(ctx: Context, x: Value, dim: int, index: Value, value: Number | Value) -> Value:
     """index_fill.int_Scalar(self, int dim, Tensor index, Scalar value) -> EQUAL, SELECT_V2."""
     axis = dim % max(x.rank, 1)
     line = ctx.reshape(x, x.shape or (1,))
@@ -230,10 +228,10 @@ def index_put(
 ) -> Value:
     """index_put(self, Tensor?[] indices, values, accumulate) -> SCATTER_ND, GATHER or SELECT_V2."""
     values = ctx.cast(values, x.dtype)
-    mask = _only_mask(indices)
+    mask = _computed_mask(indices)
     if mask is not None:
         return _masked_put(ctx, x, mask, values, accumulate)
-    cells = cells_of(ctx, x, indices)
+    cells = cells_of(ctx, x, indices, 0)
     table = cells.table(ctx, x)
     lead, rest = table.shape[: cells.axis], table.shape[cells.axis + 1 :]
     count = product(cells.rows.shape)
@@ -272,12 +270,17 @@ def index_put_impl(
     return index_put(ctx, x, indices, values, accumulate)
 
 
-def _only_mask(indices: Sequence[Value | None]) -> tuple[Value, int] | None:
-    """The computed mask and its first axis, if that is the only index."""
-    given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
-    if len(given) == 1 and given[0][1].dtype in ("bool", "uint8") and given[0][1].data is None:
-        return given[0][1], given[0][0]
-    return None
+def _computed_mask(indices: Sequence[Value | None]) -> tuple[Value, int] | None:
+    """A mask that is computed, and its first axis."""
+    given = [(axis, each) for axis, each in enumerate(indices) if each is not None]
+    masks = [
+        (each, axis)
+        for axis, each in given
+        if each.dtype in ("bool", "uint8") and each.data is None
+    ]
+    if masks and len(given) > 1:
+        raise unsupported("indices", "a computed mask beside others", "index in two steps")
+    return masks[0] if masks else None
 
 
 def _masked_put(
@@ -305,9 +308,7 @@ def _masked_put(
 
 
 @lowers("aten.put")
-def put(
-    ctx: Context, x: Value, index: Value, source: Value, accumulate: bool = False
-) -> Value:
+def put(ctx: Context, x: Value, index: Value, source: Value, accumulate: bool = False) -> Value:
     """put(self, Tensor index, Tensor source, bool accumulate) -> RESHAPE, as index_put."""
     flat = ctx.reshape(x, (product(x.shape),))
     rows = ctx.reshape(index, (product(index.shape),))

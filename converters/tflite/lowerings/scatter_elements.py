@@ -182,9 +182,7 @@ def scatter_reduce(
         raise unsupported("reduce", reduce, "the mean of integers is rounded; cast to float")
     if x.rank == 0 or index.rank == 0:
         line, index, src = (ctx.reshape(each, (1,)) for each in (x, index, src))
-        return ctx.reshape(
-            scatter_reduce(ctx, line, 0, index, src, reduce, include_self), x.shape
-        )
+        return ctx.reshape(scatter_reduce(ctx, line, 0, index, src, reduce, include_self), x.shape)
     axis = dim % x.rank
     index = ctx.cast(index, INTEGER)
     order, back = _to_end(x.rank, axis)

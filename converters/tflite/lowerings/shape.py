@@ -126,9 +126,7 @@ def movedim(
     ]
     moved = dict(zip(places, sources, strict=True))
     others = (axis for axis in range(x.rank) if axis not in sources)
-    return permuted(
-        ctx, x, [moved[at] if at in moved else next(others) for at in range(x.rank)]
-    )
+    return permuted(ctx, x, [moved[at] if at in moved else next(others) for at in range(x.rank)])
 
 
 # -- repetition ------------------------------------------------------------------------------
@@ -186,9 +184,7 @@ def repeat_interleave(
     after = dim % max(x.rank, 1) + 1
     shape = x.shape if x.rank else (1,)
     copies = ctx.reshape(x, (*shape[:after], 1, *shape[after:]))
-    return ctx.reshape(
-        ctx.expand(copies, (*shape[:after], repeats, *shape[after:])), ctx.shape
-    )
+    return ctx.reshape(ctx.expand(copies, (*shape[:after], repeats, *shape[after:])), ctx.shape)
 
 
 @lowers("aten.repeat_interleave.self_Tensor")

@@ -20,6 +20,7 @@ from .half_weights import halve_weights
 from .hoist_slices import hoist_slices
 from .identities import remove_identities
 from .merge_reshapes import merge_reshapes
+from .recognize_activations import recognize_activations
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
@@ -36,6 +37,8 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
     share_subexpressions(graph)
     remove_identities(graph)
+    recognize_activations(graph)
+    remove_dead_code(graph)
     drop_units(graph)
     merge_reshapes(graph)
     hoist_slices(graph)

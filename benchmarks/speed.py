@@ -1,0 +1,213 @@
+"""Speed of the direct compiler and of its files, beside litert-torch's and onnx2tf's.
+
+    python benchmarks/speed.py [--models a,b] [--peers DIR] [--write docs/speed.md]
+
+One process per model. Conversion is timed warm (frameworks imported, one small model converted
+before). Latency is LiteRT with XNNPACK on one thread: the files of one model run in turns, and
+medians are compared. The peers' files come from ``benchmarks/peers.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import zoo
+from direct import capture, compile_program
+from peers import CACHE
+
+PEERS = ("litert-torch", "onnx2tf")
+_SECONDS = 6.0  # of latency runs for one model
+_MOST_ROUNDS, _LEAST_ROUNDS = 60, 7
+
+
+def main() -> None:
+    """Measure each model in a process of its own, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default="", help="names, with commas; all that are not extra")
+    parser.add_argument("--peers", type=Path, default=CACHE)
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options.peers)))
+        return
+    names = [name for name in options.models.split(",") if name]
+    rows = []
+    for model in zoo.select(names, extra=bool(names)):
+        command = [sys.executable, __file__, "--one", model.name, "--peers", str(options.peers)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"{model.name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            continue
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(row(rows[-1]), flush=True)
+    text = "\n".join([*HEAD, *(row(each) for each in rows)])
+    if options.write:
+        options.write.write_text(PREFACE + text + "\n" + summary(rows))
+    print(summary(rows))
+
+
+def measure(name: str, peers: Path) -> dict[str, Any]:
+    """Convert one model and run its files.
+
+    Returns:
+        Seconds, bytes, operators and latencies in milliseconds.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        small = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3), torch.nn.ReLU()).eval()
+        compile_program(capture(small, (torch.rand(1, 3, 9, 9),), {}), folder / "small.tflite")
+        model = zoo.find(name)
+        module, inputs = model.load(), model.inputs("random")
+        weights = sum(each.nbytes for each in (*module.parameters(), *module.buffers()))
+        exports, compiles, memory = [], [], 0
+        for _ in range(3):
+            begun = time.perf_counter()
+            program = capture(module, inputs.args, inputs.kwargs)
+            exports.append(time.perf_counter() - begun)
+            before = _peak()
+            begun = time.perf_counter()
+            compiled = compile_program(program, folder / "ours.tflite")
+            compiles.append(time.perf_counter() - begun)
+            memory = max(memory, _peak() - before)
+        files = {"ours": folder / "ours.tflite"}
+        files |= {
+            peer: path for peer in PEERS if (path := peers / peer / f"{name}.tflite").exists()
+        }
+        return {
+            "model": name,
+            "weights": weights,
+            "export": statistics.median(exports),
+            "compile": statistics.median(compiles),
+            "memory": memory,
+            "operators": len(compiled.graph.ops),
+            "latency": latencies(files),
+            "converted": {
+                peer: json.loads((peers / peer / f"{name}.json").read_text()).get("seconds")
+                for peer in PEERS
+                if (peers / peer / f"{name}.json").exists()
+            },
+            "peer_operators": {peer: operators(path) for peer, path in files.items()},
+        }
+
+
+def _peak() -> int:
+    """Largest resident size so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def operators(path: Path) -> int:
+    """Number of operators of a file's main graph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return int(schema.Model.GetRootAs(path.read_bytes(), 0).Subgraphs(0).OperatorsLength())
+
+
+def latencies(files: Mapping[str, Path]) -> dict[str, float]:
+    """Median milliseconds of each file's invoke, run in turns."""
+    interpreters = {name: _interpreter(path) for name, path in files.items()}
+    times: dict[str, list[float]] = {name: [] for name in files}
+    for interpreter in interpreters.values():
+        interpreter.invoke()
+    ended = time.perf_counter() + _SECONDS * len(files)
+    for number in range(_MOST_ROUNDS):
+        order = list(interpreters.items())
+        for name, interpreter in order if number % 2 else order[::-1]:
+            begun = time.perf_counter()
+            interpreter.invoke()
+            times[name].append(1000 * (time.perf_counter() - begun))
+        if time.perf_counter() > ended and number + 1 >= _LEAST_ROUNDS:
+            break
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def _interpreter(path: Path) -> Any:
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    draw = np.random.default_rng(0)
+    for detail in interpreter.get_input_details():
+        shape, dtype = detail["shape"], detail["dtype"]
+        values = draw.random(shape) if dtype == np.float32 else draw.integers(0, 2, shape)
+        interpreter.set_tensor(detail["index"], values.astype(dtype))
+    return interpreter
+
+
+HEAD = (
+    "| model | export s | convert s | allowed s | memory, × weights | operators "
+    "| ms | litert-torch: s | operators | ms | onnx2tf: s | operators | ms | ms, × the better peer |",
+    "|" + "---|" * 14,
+)
+PREFACE = """# Speed
+
+Made by `make speed`; see [benchmarks.md](benchmarks.md) for what is measured.
+
+- *convert* is `torch.export` and the compiler together, warm; *allowed* is 1.3 × export + 0.5 s.
+- *memory*: how far compiling raises the process's peak above that of exporting.
+- *ms*: median latency in LiteRT with XNNPACK, one thread; the files of a model run in turns.
+
+"""
+
+
+def row(result: Mapping[str, Any]) -> str:
+    """One line of the table."""
+    export, whole = result["export"], result["export"] + result["compile"]
+    latency = result["latency"]
+    cells = [
+        result["model"],
+        f"{export:.2f}",
+        f"{whole:.2f}",
+        f"{1.3 * export + 0.5:.2f}",
+        f"{result['memory'] / max(result['weights'], 1):.1f}",
+        str(result["operators"]),
+        f"{latency['ours']:.2f}",
+    ]
+    for peer in PEERS:
+        seconds = result["converted"].get(peer)
+        cells += [
+            "" if seconds is None else f"{seconds:.0f}",
+            str(result["peer_operators"].get(peer, "")),
+            f"{latency[peer]:.2f}" if peer in latency else "",
+        ]
+    best = _ratio(result)
+    return "| " + " | ".join([*cells, "" if best is None else f"{best:.2f}"]) + " |"
+
+
+def _ratio(result: Mapping[str, Any]) -> float | None:
+    others = [value for name, value in result["latency"].items() if name != "ours"]
+    return result["latency"]["ours"] / min(others) if others else None
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What does not hold, by model."""
+    late = [
+        each["model"]
+        for each in rows
+        if each["export"] + each["compile"] > 1.3 * each["export"] + 0.5
+    ]
+    slow = [
+        f"{each['model']} ({ratio:.2f})"
+        for each in rows
+        if (ratio := _ratio(each)) is not None and ratio > 1.03
+    ]
+    return (
+        f"\nSlower to convert than allowed: {', '.join(late) or 'none'}.\n"
+        f"Slower than the better peer by more than 3 %: {', '.join(slow) or 'none'}.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Recurrent layers in a loop: the same file again and again, other batches, and how large it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from compile_torch import Compiled, compile_module, sqnr
+
+from bridge.converters.tflite import CompileOptions
+
+LEAST_SQNR = 110.0
+KINDS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)
+
+
+class Tagger(torch.nn.Module):
+    def __init__(self, kind: type[torch.nn.RNNBase], size: int = 8, hidden: int = 16) -> None:
+        super().__init__()
+        self.layers = kind(size, hidden, 2, bidirectional=True, batch_first=True)
+        self.tags = torch.nn.Linear(2 * hidden, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.layers(x)[0]
+        return self.tags(output)
+
+
+@pytest.fixture(params=[True, False], ids=["plain", "xnnpack"])
+def plain(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def kinds(compiled: Compiled) -> list[str]:
+    """Operators of the main graph and of all that it runs."""
+    graphs = (compiled.graph, *compiled.graph.subgraphs())
+    return [op.kind for graph in graphs for op in graph.ops]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [12, 100, 97], ids="{} steps".format)
+def test_a_file_keeps_nothing_from_one_call_to_the_next(
+    kind: type[torch.nn.RNNBase], steps: int, plain: bool, tmp_path: Path
+) -> None:
+    tagger = Tagger(kind).requires_grad_(False)
+    path = tmp_path / "m.tflite"
+    compile_module(tagger, (torch.randn(2, steps, 8),), path, dynamic={0: [0]})
+    interpreter = _interpreter(path, plain)
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+    for batch in (2, 5, 1, 2):
+        interpreter.resize_tensor_input(given["index"], [batch, steps, 8])
+        interpreter.allocate_tensors()
+        for scale in (1.0, 10.0, 0.1):
+            x = torch.randn(batch, steps, 8, generator=torch.Generator().manual_seed(batch)) * scale
+            interpreter.set_tensor(given["index"], x.numpy())
+            interpreter.invoke()
+            assert sqnr(tagger(x).numpy(), interpreter.get_tensor(made["index"])) >= LEAST_SQNR
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", [64, 128])
+def test_a_tagger_is_small(kind: type[torch.nn.RNNBase], steps: int, tmp_path: Path) -> None:
+    tagger = Tagger(kind, hidden=128)
+    x = torch.randn(1, steps, 8)
+    looped = compile_module(tagger, (x,), tmp_path / "looped.tflite")
+    unrolled = compile_module(
+        tagger, (x,), tmp_path / "unrolled.tflite", options=CompileOptions(unroll=steps)
+    )
+    assert 5 * len(kinds(looped)) < len(kinds(unrolled))
+    assert looped.path.stat().st_size < unrolled.path.stat().st_size
+
+
+def test_few_steps_are_unrolled_unless_the_user_wants_a_loop(tmp_path: Path) -> None:
+    tagger, x = Tagger(torch.nn.LSTM), torch.randn(1, 4, 8)
+    by_rule = compile_module(tagger, (x,), tmp_path / "rule.tflite")
+    looped = compile_module(
+        tagger, (x,), tmp_path / "looped.tflite", options=CompileOptions(unroll=0)
+    )
+    assert "WHILE" not in kinds(by_rule)
+    assert kinds(looped).count("WHILE") == 2
+
+
+def test_weights_are_stored_once_however_many_steps_are_unrolled(tmp_path: Path) -> None:
+    layer = torch.nn.LSTM(64, 128)
+    compiled = compile_module(
+        layer, (torch.randn(8, 1, 64),), tmp_path / "m.tflite", options=CompileOptions(unroll=8)
+    )
+    weights = sum(parameter.nbytes for parameter in layer.parameters())
+    assert compiled.path.stat().st_size < 1.2 * weights
+
+
+def _interpreter(path: Path, plain: bool):  # type: ignore[no-untyped-def]
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    return Interpreter(str(path), experimental_op_resolver_type=resolver, num_threads=1)
