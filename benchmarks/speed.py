@@ -148,7 +148,8 @@ def _interpreter(path: Path) -> Any:
 
 HEAD = (
     "| model | export s | convert s | allowed s | memory, × weights | operators "
-    "| ms | litert-torch: s | operators | ms | onnx2tf: s | operators | ms | ms, × the better peer |",
+    "| ms | litert-torch: s | operators | ms | onnx2tf: s | operators | ms "
+    "| ms, × the better peer |",
     "|" + "---|" * 14,
 )
 PREFACE = """# Speed

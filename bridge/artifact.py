@@ -126,6 +126,7 @@ class Artifact:
         layer_map: Where each layer of the spine is in it.
         spine: The layers themselves, on the artifact that defines them; ``None`` on the others.
         notes: What the hop has to say about it, for the report.
+        precision: Precision of its numbers, by which it is judged: ``float32`` or ``float16``.
     """
 
     format: Format
@@ -139,6 +140,7 @@ class Artifact:
     layer_map: LayerMap = field(default_factory=LayerMap)
     spine: Spine | None = None
     notes: tuple[str, ...] = ()
+    precision: str = "float32"
 
     def to_json(self) -> dict[str, Any]:
         """Return the artifact as plain JSON data; the path is kept as text."""
@@ -154,6 +156,7 @@ class Artifact:
             "layer_map": self.layer_map.to_json(),
             "spine": self.spine.to_json() if self.spine else None,
             "notes": list(self.notes),
+            "precision": self.precision,
         }
 
     @classmethod
@@ -171,6 +174,7 @@ class Artifact:
             layer_map=LayerMap.from_json(data["layer_map"]),
             spine=Spine.from_json(data["spine"]) if data["spine"] else None,
             notes=tuple(data["notes"]),
+            precision=data.get("precision", "float32"),  # earlier manifests do not say it
         )
 
 

@@ -57,6 +57,7 @@ class HopResult:
         producer_version: Version of the library that made it.
         spine: The spine, from a hop that defines one.
         notes: What the hop has to say about the artifact.
+        precision: Precision of its numbers, by which it is judged: ``float32`` or ``float16``.
         live: Live form of the new artifact, for the next hop in the same process.
     """
 
@@ -65,6 +66,7 @@ class HopResult:
     producer_version: str = ""
     spine: Spine | None = None
     notes: tuple[str, ...] = ()
+    precision: str = "float32"
     live: Any = None
 
 
@@ -157,6 +159,7 @@ def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[s
         "producer_version": result.producer_version,
         "spine": result.spine.to_json() if result.spine else None,
         "notes": list(result.notes),
+        "precision": result.precision,
     }
     if "live" in arguments:
         answer["live"] = result.live

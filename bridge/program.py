@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import re
 import site
@@ -92,8 +93,7 @@ def user_frame(stack_trace: str) -> str:
     """
     frames = [(match["file"], match["line"]) for match in _FRAME.finditer(stack_trace)]
     outside = [frame for frame in frames if "/torch/" not in frame[0].replace("\\", "/")]
-    libraries = (*site.getsitepackages(), sysconfig.get_paths()["stdlib"])
-    own = [frame for frame in outside if not frame[0].startswith(libraries)]
+    own = [frame for frame in outside if not frame[0].startswith(_libraries())]
     chosen = own or outside
     if not chosen:
         return ""
@@ -102,6 +102,12 @@ def user_frame(stack_trace: str) -> str:
     if path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     return f"{path}:{line}"
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    """Folders of what is installed, not written by the user."""
+    return (*site.getsitepackages(), sysconfig.get_paths()["stdlib"])
 
 
 def _tensor_sources(nodes: Iterable[Any], inputs: set[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -118,7 +119,14 @@ class Registry(Generic[T]):
                 _load_plug_in(entry)
         except BaseException:
             self._loaded = False  # half a registry must not pass for the whole one
+            self._forget_unfinished()
             raise
+
+    def _forget_unfinished(self) -> None:
+        """Drop what a module registered whose import failed: the next attempt runs it again."""
+        for name, home in list(self._homes.items()):
+            if home not in sys.modules:
+                del self._members[name], self._homes[name]
 
 
 def _load_plug_in(entry: importlib.metadata.EntryPoint) -> None:

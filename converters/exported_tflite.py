@@ -47,6 +47,7 @@ def convert(task: HopTask) -> HopResult:
         layer_map=layer_map(graph, task.spine),
         producer_version=__version__,
         notes=tuple(_notes(graph, signature)),
+        precision="float16" if options.float16_weights else "float32",
     )
 
 
@@ -62,12 +63,11 @@ def _options(given: Mapping[str, Any], signature: Signature) -> CompileOptions:
     )
 
 
-def _channels_last(asked: Sequence[str], signature: Signature) -> bool | frozenset[str]:
-    """Names of the inputs and outputs that are NHWC in the file; ``True`` for all that can be."""
+def _channels_last(asked: Sequence[str], signature: Signature) -> frozenset[str]:
+    """Names of the inputs and outputs that are NHWC in the file; a layout alone is for all."""
     specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
-    names: set[str] = set()
-    every = False
-    for text in asked:
+    layouts: dict[str, str] = {}
+    for text in sorted(asked, key=lambda each: "=" in each):  # the general before the particular
         name, _, layout = text.rpartition("=")
         if layout not in ("nhwc", "nchw"):
             raise UsageError(f"--io-layout {text} is not known", hint="nhwc, or NAME=nhwc")
@@ -77,11 +77,10 @@ def _channels_last(asked: Sequence[str], signature: Signature) -> bool | frozens
                 hint=f"it has {', '.join(specs)}",
             )
         if name and len(specs[name].shape) != len(CHANNELS_LAST):
-            raise UsageError(f"--io-layout {text}: {specs[name]} has not four axes")
-        if layout == "nhwc":
-            names.add(name)
-            every = every or not name
-    return True if every else frozenset(names)
+            raise UsageError(f"--io-layout {text}: {specs[name]} does not have four axes")
+        wide = [each for each, spec in specs.items() if len(spec.shape) == len(CHANNELS_LAST)]
+        layouts |= dict.fromkeys([name] if name else wide, layout)
+    return frozenset(name for name, layout in layouts.items() if layout == "nhwc")
 
 
 def _signature(graph: Graph, source: Signature, options: CompileOptions) -> Signature:
@@ -89,10 +88,7 @@ def _signature(graph: Graph, source: Signature, options: CompileOptions) -> Sign
 
     def spec(given: TensorSpec, value: Value) -> TensorSpec:
         sizes = tuple(None if isinstance(size, Dim) else size for size in value.shape)
-        moved = options.channels_last is True or (
-            options.channels_last is not False and given.name in options.channels_last
-        )
-        if moved and len(sizes) == len(CHANNELS_LAST):
+        if given.name in options.channels_last and len(sizes) == len(CHANNELS_LAST):
             given = replace(given, layout="NHWC", permutation=CHANNELS_LAST)
         return replace(given, shape=sizes, dtype=value.dtype)
 

@@ -18,6 +18,7 @@ from ..outcome import Stage
 from ..program import output_nodes, spine_of, user_frame
 from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
+from ._recurrent_shapes import recurrent_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ def _export(live: LiveModel, *, tensors_only: bool) -> torch.export.ExportedProg
     import torch
 
     try:
-        with quiet_torch():
+        with quiet_torch(), recurrent_shapes():
             return torch.export.export(
                 _returning_tensors(live.module) if tensors_only else live.module,
                 live.args,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bridge.converters._recurrent_shapes import recurrent_shapes
 from bridge.converters.tflite import CompileOptions
 from bridge.converters.tflite.ir import Graph
 from bridge.converters.tflite.pipeline import compile_program
@@ -60,13 +61,15 @@ def compile_module(
     if dynamic:
         index = iter(range(len(tensors)))
         shapes = torch.utils._pytree.tree_map(
-            lambda leaf: dict.fromkeys(dynamic.get(next(index), ()), torch.export.Dim.DYNAMIC)
-            if isinstance(leaf, torch.Tensor)
-            else None,
+            lambda leaf: (
+                dict.fromkeys(dynamic.get(next(index), ()), torch.export.Dim.DYNAMIC)
+                if isinstance(leaf, torch.Tensor)
+                else None
+            ),
             args,
         )
         shapes = (shapes,) if _takes_any_number(module) else shapes
-    with torch.no_grad():
+    with torch.no_grad(), recurrent_shapes():
         program = torch.export.export(
             module, args, dict(kwargs) if kwargs else None, dynamic_shapes=shapes, strict=False
         )
@@ -82,9 +85,7 @@ def run(path: Path, inputs: Sequence[torch.Tensor], *, plain: bool) -> list[NDAr
     """Run a file in LiteRT, with XNNPACK or with the plain kernels."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    resolver = (
-        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
-    )
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
     interpreter = Interpreter(str(path), experimental_op_resolver_type=resolver, num_threads=1)
     details = interpreter.get_input_details()
     for detail, tensor in zip(details, inputs, strict=True):
@@ -123,7 +124,9 @@ def sqnr(expected: NDArray[Any], actual: NDArray[Any]) -> float:
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:
     """Tensors of a nested value, in order."""
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    return [
+        leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)
+    ]
 
 
 def _takes_any_number(module: torch.nn.Module) -> bool:

@@ -21,9 +21,7 @@ def test_a_lowering_gives_what_torch_gives(row: Row, tmp_path: Path) -> None:
     model = RowModel(row)
     if row.unsupported:
         with pytest.raises(UnsupportedError) as refused:
-            compile_module(
-                model, tuple(model.inputs), tmp_path / "m.tflite", dynamic=row.dynamic
-            )
+            compile_module(model, tuple(model.inputs), tmp_path / "m.tflite", dynamic=row.dynamic)
         assert row.unsupported in str(refused.value)
         return
     compiled = compile_module(
@@ -69,5 +67,3 @@ def test_every_row_has_a_lowering_of_its_own_or_says_that_there_is_none() -> Non
         and not row.unsupported
     }
     assert not stray
-
-

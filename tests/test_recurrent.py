@@ -11,7 +11,6 @@ from compile_torch import Compiled, compile_module, sqnr
 from bridge.converters.tflite import CompileOptions
 
 LEAST_SQNR = 110.0
-KINDS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)
 
 
 class Tagger(torch.nn.Module):
@@ -25,47 +24,42 @@ class Tagger(torch.nn.Module):
         return self.tags(output)
 
 
-@pytest.fixture(params=[True, False], ids=["plain", "xnnpack"])
-def plain(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
 def kinds(compiled: Compiled) -> list[str]:
     """Operators of the main graph and of all that it runs."""
     graphs = (compiled.graph, *compiled.graph.subgraphs())
     return [op.kind for graph in graphs for op in graph.ops]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("steps", [12, 100, 97], ids="{} steps".format)
+@pytest.mark.parametrize(("kind", "steps"), [(torch.nn.LSTM, 12), (torch.nn.GRU, 37)])
 def test_a_file_keeps_nothing_from_one_call_to_the_next(
-    kind: type[torch.nn.RNNBase], steps: int, plain: bool, tmp_path: Path
+    kind: type[torch.nn.RNNBase], steps: int, tmp_path: Path
 ) -> None:
     tagger = Tagger(kind).requires_grad_(False)
     path = tmp_path / "m.tflite"
     compile_module(tagger, (torch.randn(2, steps, 8),), path, dynamic={0: [0]})
-    interpreter = _interpreter(path, plain)
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    for batch in (2, 5, 1, 2):
-        interpreter.resize_tensor_input(given["index"], [batch, steps, 8])
-        interpreter.allocate_tensors()
-        for scale in (1.0, 10.0, 0.1):
-            x = torch.randn(batch, steps, 8, generator=torch.Generator().manual_seed(batch)) * scale
-            interpreter.set_tensor(given["index"], x.numpy())
-            interpreter.invoke()
-            assert sqnr(tagger(x).numpy(), interpreter.get_tensor(made["index"])) >= LEAST_SQNR
+    for plain in (True, False):
+        interpreter = _interpreter(path, plain)
+        (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+        for batch in (2, 5, 1, 2):
+            interpreter.resize_tensor_input(given["index"], [batch, steps, 8])
+            interpreter.allocate_tensors()
+            for seed, scale in enumerate((1.0, 10.0, 0.1)):
+                draw = torch.Generator().manual_seed(seed)
+                x = torch.randn(batch, steps, 8, generator=draw) * scale
+                interpreter.set_tensor(given["index"], x.numpy())
+                interpreter.invoke()
+                got = interpreter.get_tensor(made["index"])
+                assert sqnr(tagger(x).numpy(), got) >= LEAST_SQNR
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("steps", [64, 128])
-def test_a_tagger_is_small(kind: type[torch.nn.RNNBase], steps: int, tmp_path: Path) -> None:
-    tagger = Tagger(kind, hidden=128)
+def test_a_tagger_is_small(tmp_path: Path) -> None:
+    tagger, steps = Tagger(torch.nn.LSTM, hidden=128), 48
     x = torch.randn(1, steps, 8)
     looped = compile_module(tagger, (x,), tmp_path / "looped.tflite")
     unrolled = compile_module(
         tagger, (x,), tmp_path / "unrolled.tflite", options=CompileOptions(unroll=steps)
     )
-    assert 5 * len(kinds(looped)) < len(kinds(unrolled))
+    assert 10 * len(kinds(looped)) < len(kinds(unrolled))
     assert looped.path.stat().st_size < unrolled.path.stat().st_size
 
 

@@ -68,7 +68,10 @@ def test_axes_in_options_and_constants_follow(tmp_path: Path) -> None:
     y = ctx.concat(parts, 1)
     y = ctx.pad(y, [(0, 0), (1, 0), (0, 2), (1, 1)])
     first, second = ctx.emit_many(
-        "SPLIT", [ctx.constant(np.array(2, np.int32)), y], [((1, 4, 5, 8), "float32")] * 2, num_splits=2
+        "SPLIT",
+        [ctx.constant(np.array(2, np.int32)), y],
+        [((1, 4, 5, 8), "float32")] * 2,
+        num_splits=2,
     )
     y = ctx.pointwise("SUB", first, second)
     y = ctx.pointwise("MUL", y, ctx.reduce("MEAN", y, (2, 3), keepdim=True))

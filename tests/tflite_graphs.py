@@ -98,6 +98,8 @@ def _check_order(graph: Graph) -> None:
     known = set(graph.inputs)
     for op in graph.ops:
         for value in op.inputs:
-            assert value is None or value.is_constant or value in known, f"{value} is read too early"
+            assert value is None or value.is_constant or value in known, (
+                f"{value} is read too early"
+            )
         known.update(op.outputs)
     assert all(value.is_constant or value in known for value in graph.outputs)

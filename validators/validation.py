@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from .reference import Reference
 from .results import LayerResult, LayersResult, TargetResult, Validation
 from .running import Run, Runner
 from .runtime import RUNTIMES, Runtime
-from .verdict import THRESHOLDS, Thresholds, Verdict, judge_layer, judge_output, worst
+from .verdict import THRESHOLDS, Verdict, judge_layer, judge_output, worst
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +32,12 @@ class Validator:
         reference: The truth.
         samples: The inputs that made it.
         say: Called with lines of progress.
-        limits: Thresholds of the verdicts.
     """
 
     runner: Runner
     reference: Reference
     samples: Samples
     say: Callable[[str], None] = lambda text: None
-    limits: Thresholds = field(default_factory=lambda: THRESHOLDS["float32"])
 
     def validate(self, artifacts: Sequence[Artifact]) -> Validation:
         """Run every artifact and compare it; what fails becomes an outcome."""
@@ -114,8 +112,9 @@ class Validator:
         truth = self._truth(0)
         if _is_scores(truth) and truth.shape == first.shape:
             agreement = top1_agreement(truth, first)
-            if self.samples.labels is not None and agreement < self.limits.top1:
-                text = f"top-1 agreement {agreement:.2%} is below {self.limits.top1:.1%}"
+            least = THRESHOLDS[artifact.precision].top1
+            if self.samples.labels is not None and agreement < least:
+                text = f"top-1 agreement {agreement:.2%} is below {least:.1%}"
                 verdict, reason = Verdict.FAIL, "; ".join(filter(None, (reason, text)))
         return replace(
             blank,
@@ -136,13 +135,14 @@ class Validator:
     def _judge_outputs(
         self, recording: Run, artifact: Artifact
     ) -> tuple[dict[str, Metrics], Verdict, str]:
+        limits = THRESHOLDS[artifact.precision]
         outputs: dict[str, Metrics] = {}
         verdicts, reasons = [], []
         for index, spec in enumerate(self.reference.outputs):
             truth, actual = self._truth(index), recording.output(artifact.signature.outputs[index])
             if truth.shape == actual.shape:
                 outputs[spec.name] = measure(truth, actual)
-                verdict, reason = judge_output(outputs[spec.name], self.limits)
+                verdict, reason = judge_output(outputs[spec.name], limits)
             else:
                 verdict = Verdict.FAIL
                 reason = f"its shape is {list(actual.shape[1:])}, not {list(truth.shape[1:])}"
@@ -198,8 +198,9 @@ class Validator:
             reason = f"its tensor is {list(actual.shape[1:])}, not {list(expected.shape[1:])}"
             return LayerResult(mapped=False, reason=reason, verdict=Verdict.FAIL)
         metrics = measure(expected, actual)
-        floor = self.reference.noise_floors.get(layer)
-        verdict, ratio = judge_layer(metrics, floor, self.limits)
+        single = artifact.precision == "float32"  # which is what the noise floors are of
+        floor = self.reference.noise_floors.get(layer) if single else None
+        verdict, ratio = judge_layer(metrics, floor, THRESHOLDS[artifact.precision])
         return LayerResult(mapped=True, metrics=metrics, drift_ratio=ratio, verdict=verdict)
 
     def _first_failure(self, rows: dict[str, LayerResult]) -> str | None:

@@ -42,6 +42,7 @@ class Thresholds:
 
 THRESHOLDS: dict[str, Thresholds] = {
     "float32": Thresholds(warn_db=90.0, fail_db=70.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.999),
+    "float16": Thresholds(warn_db=45.0, fail_db=30.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.995),
 }
 
 _ORDER = (Verdict.PASS, Verdict.WARN, Verdict.NOT_RUN, Verdict.FAIL)

@@ -133,7 +133,7 @@ def convert(
         is an outcome, not an exception.
 
     Raises:
-        UsageError: A format is unknown, or an input does not fit.
+        UsageError: A format or the value of an option is unknown, or an input does not fit.
         SourceError: The model cannot be opened.
         StorageError: The folder cannot be written.
     """

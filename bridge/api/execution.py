@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifact import Artifact, Signature, digest, size_of
-from ..errors import BridgeError, UnavailableError
+from ..errors import BridgeError, UnavailableError, UsageError
 from ..formats import TORCH, Format
 from ..hop import HOPS, Hop, reference_of, run_hop
 from ..layers import LayerMap, Spine
@@ -122,6 +122,9 @@ class Execution:
         Args:
             target: Format to make.
             route: Only routes of this name, or through the hop of this name.
+
+        Raises:
+            UsageError: An option has a value that a hop does not know.
         """
         tried: list[TriedRoute] = []
         try:
@@ -202,7 +205,11 @@ class Execution:
         return made, outcomes, last
 
     def _step(self, hop: Hop, parent: Made) -> Made | Outcome:
-        """Run a hop on a parent, or give the result of having done so."""
+        """Run a hop on a parent, or give the result of having done so.
+
+        Raises:
+            UsageError: An option has a value that the hop does not know.
+        """
         known = (hop.name, id(parent.artifact))
         if known not in self._done:
             started = time.perf_counter()
@@ -212,6 +219,8 @@ class Execution:
                 started = time.perf_counter()  # making a toolchain is no part of a conversion
                 self._done[known] = self._run(hop, parent, started)
             except WorkFailure as error:
+                if error.usage:
+                    raise UsageError(error.message, where=error.where, hint=error.hint) from error
                 self._done[known] = Outcome(
                     subject=hop.name,
                     target=hop.target.name,
@@ -268,6 +277,7 @@ class Execution:
             layer_map=LayerMap.from_json(answer["layer_map"]).resolved(),
             spine=spine,
             notes=tuple(answer["notes"]),
+            precision=answer["precision"],
         )
         return Made(
             artifact=artifact,

@@ -109,6 +109,7 @@ def _conversion(conversion: Conversion) -> dict[str, Any]:
             "producer": artifact.producer,
             "producer_version": artifact.producer_version,
             "notes": list(artifact.notes),
+            "precision": artifact.precision,
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..errors import BridgeError, MismatchError, UnavailableError, UnsupportedError
+from ..errors import BridgeError, MismatchError, UnavailableError, UnsupportedError, UsageError
 from ..outcome import Stage, Symptom
 from .limits import TimeLimitError
 
@@ -22,6 +22,7 @@ class WorkFailure(BridgeError):
         stage: The last stage that it entered.
         symptom: How it ended.
         traceback: The traceback of where it happened, for a log; may be empty.
+        usage: Whether what was asked for is wrong itself.
     """
 
     code = "work"
@@ -36,11 +37,13 @@ class WorkFailure(BridgeError):
         hint: str | None = None,
         user_traceback: str | None = None,
         traceback: str = "",
+        usage: bool = False,
     ) -> None:
         super().__init__(message, where=where, hint=hint, user_traceback=user_traceback)
         self.stage = stage
         self.symptom = symptom
         self.traceback = traceback
+        self.usage = usage
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -62,6 +65,7 @@ def describe(error: BaseException) -> dict[str, Any]:
             "where": error.where,
             "hint": error.hint,
             "user_traceback": error.user_traceback,
+            "usage": isinstance(error, UsageError),
         }
     message = str(error).strip() or "no message"
     if isinstance(error, RuntimeError) and _NO_MEMORY.search(message):
@@ -87,4 +91,5 @@ def failure(description: dict[str, Any], stage: Stage) -> WorkFailure:
         hint=description["hint"],
         user_traceback=description["user_traceback"],
         traceback=description.get("traceback", ""),
+        usage=description.get("usage", False),
     )

@@ -20,7 +20,7 @@ from .functionalize import functionalized, needs_functionalizing, origin_of
 from .inference import Result
 from .ir import Graph, Origin, Value, constant
 from .lowering import find_lowering
-from .sizes import shape_of, size_of
+from .sizes import Dim, is_static, shape_of, size_of
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 Node = Any  # torch.fx.Node: its arguments are not typed any further
 
 # They check something at run time and make nothing.
-_ASSERTIONS = ("aten._assert", "aten.sym_constrain", "aten._functional_assert", "aten._functional_sym")
+_ASSERTIONS = (
+    "aten._assert",
+    "aten.sym_constrain",
+    "aten._functional_assert",
+    "aten._functional_sym",
+)
 
 
 @dataclass
@@ -91,9 +96,9 @@ class Lowerer:
             if self.options.keep_int64 and _is_int64(fake):
                 value.dtype = "int64"
                 self.values[node] = self.context.cast(value, INTEGER)
-            for axis, size in enumerate(fake.shape):
-                if not isinstance(size, int) and size.node.expr.is_Symbol:
-                    self.context.symbols.setdefault(size.node.expr, (value, axis))
+            for axis, size in enumerate(value.shape):
+                if isinstance(size, Dim) and size.expr.is_Symbol:
+                    self.context.symbols.setdefault(size.expr, (value, axis))
 
     def _add_outputs(self, names: Sequence[str]) -> None:
         nodes = {node.name: node for node in self.program.graph.nodes}
@@ -141,6 +146,7 @@ class Lowerer:
         if all(0 in shape for shape, _ in results):
             return _empty(node.meta["val"])
         self.context.results = results
+        self.context.contiguous = _reads_contiguous(node)
         packet, overload = _names(node.target)
         lowering = find_lowering(packet, overload)
         if lowering is None:
@@ -179,6 +185,7 @@ class Lowerer:
         if lowering is None:
             raise Unsupported(f"it decomposes into {packet}, which has no lowering")
         self.context.results = _results(node.meta["val"])
+        self.context.contiguous = _reads_contiguous(node)
         args, kwargs = self._arguments(node)
         made = lowering.function(self.context, *args, **kwargs)
         self.values[node] = _checked(made, node.meta["val"], packet)
@@ -285,6 +292,18 @@ def _names(target: Any) -> tuple[str, str]:
     if packet is None:
         return str(target), ""
     return str(packet), str(target._overloadname)
+
+
+def _reads_contiguous(node: Node) -> bool:
+    """Whether all tensors that a node reads lie in memory as their shapes say, from its start."""
+    import torch
+
+    values = (each.meta.get("val") for each in node.all_input_nodes)
+    return all(
+        is_static(shape_of(value.shape)) and value.is_contiguous() and value.storage_offset() == 0
+        for value in values
+        if isinstance(value, torch.Tensor)
+    )
 
 
 def _is_int64(value: Any) -> bool:

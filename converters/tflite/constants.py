@@ -71,7 +71,7 @@ class Constants:
 
         def value(argument: torch.fx.Node) -> Any:
             if argument in mutated:
-                for borrowed in self._sources(argument) & self._borrowed:
+                for borrowed in self._shared_with(argument):
                     self._own(borrowed)
             if argument in self._tensors:
                 return self._tensors[argument]
@@ -80,15 +80,14 @@ class Constants:
 
         return value
 
-    def _sources(self, node: torch.fx.Node) -> set[torch.fx.Node]:
-        found: set[torch.fx.Node] = set()
-        waiting = [node]
-        while waiting:
-            each = waiting.pop()
-            if each not in found:
-                found.add(each)
-                waiting += each.all_input_nodes
-        return found
+    def _shared_with(self, node: torch.fx.Node) -> list[torch.fx.Node]:
+        """The program's own tensors that a constant is a view of."""
+        memory = self._tensors[node].untyped_storage().data_ptr()
+        return [
+            each
+            for each in self._borrowed
+            if self._tensors[each].untyped_storage().data_ptr() == memory
+        ]
 
     def _own(self, node: torch.fx.Node) -> None:
         """Copy a tensor of the program's before it is written to, and rerun what views it."""
@@ -133,7 +132,9 @@ class Constants:
         made = getattr(value, "numel", lambda: 0)()
         if made < _LARGE or not node.all_input_nodes:
             return False
-        read = sum(getattr(self._tensors[each], "numel", lambda: 0)() for each in node.all_input_nodes)
+        read = sum(
+            getattr(self._tensors[each], "numel", lambda: 0)() for each in node.all_input_nodes
+        )
         return bool(made > _GROWTH * read)
 
 
@@ -174,7 +175,5 @@ def _lifted(program: torch.export.ExportedProgram) -> Iterator[tuple[torch.fx.No
             name = targets[node.name]
             yield (
                 node,
-                program.state_dict[name]
-                if name in program.state_dict
-                else program.constants[name],
+                program.state_dict[name] if name in program.state_dict else program.constants[name],
             )

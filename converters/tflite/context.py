@@ -17,9 +17,9 @@ import numpy as np
 from .dtypes import FLOAT, INTEGER, common_dtype, narrowed, numpy_scalar
 from .errors import Unsupported
 from .inference import Result
-from .ir import Array, Graph, Op, Permutation, Value, constant, identity, integers
+from .ir import Graph, Op, Permutation, Value, constant, identity, integers
 from .operators import OPERATORS
-from .sizes import Dim, Shape, Size, broadcast, elements, example, is_static, product
+from .sizes import Dim, Shape, Size, example, is_static
 
 Number = bool | int | float
 
@@ -264,7 +264,7 @@ class Context:
         if len(kept) == 1:
             return kept[0]
         if all(value.data is not None for value in kept):
-            return constant(np.concatenate([value.data for value in kept], axis=axis))  # type: ignore[misc]
+            return constant(np.concatenate([value.data for value in kept], axis=axis))
         return self.emit("CONCATENATION", *kept, axis=axis % kept[0].rank)
 
     def pad(self, x: Value, pads: Sequence[tuple[int, int]], fill: Number = 0) -> Value:
@@ -336,14 +336,13 @@ class CompileOptions:
     """What the user asks of the compiler.
 
     Attributes:
-        channels_last: Names of the inputs and outputs that the file has in NHWC; ``True`` for all
-            of rank 4.
+        channels_last: Names of the inputs and outputs of rank 4 that the file has in NHWC.
         keep_int64: Whether 64-bit inputs and outputs stay so at the boundary.
         float16_weights: Whether float32 constants are stored in half precision.
         unroll: Steps of a recurrent layer up to which it is unrolled; ``None`` for the rule.
     """
 
-    channels_last: bool | frozenset[str] = False
+    channels_last: frozenset[str] = frozenset()
     keep_int64: bool = False
     float16_weights: bool = False
     unroll: int | None = None
@@ -383,5 +382,3 @@ def _dtype_beside(operand: Value | Number, operands: Sequence[Value | Number]) -
     beside = [each.dtype for each in operands if isinstance(each, Value)]
     fitting = [dtype for dtype in beside if dtype != "bool"]
     return fitting[0] if fitting else INTEGER
-
-

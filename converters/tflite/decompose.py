@@ -37,7 +37,8 @@ def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
     mode = getattr(tensors[0], "fake_mode", None) if tensors else None
     if mode is None:
         return None
+    table: Any = core_aten_decompositions()
     with torch.no_grad(), mode:
-        module = make_fx(run, decomposition_table=core_aten_decompositions())(*fakes)
+        module = make_fx(run, decomposition_table=table)(*fakes)
     calls = [each for each in module.graph.nodes if each.op == "call_function"]
     return None if any(each.target == target for each in calls) else module

@@ -28,9 +28,7 @@ _MAY_ALIAS = frozenset(
 )  # fmt: skip
 
 
-def needs_functionalizing(
-    program: torch.export.ExportedProgram, constants: Constants
-) -> bool:
+def needs_functionalizing(program: torch.export.ExportedProgram, constants: Constants) -> bool:
     """Tell whether a program writes to a tensor in a way that only functionalising can express.
 
     Args:
@@ -60,7 +58,8 @@ def needs_functionalizing(
 
 def functionalized(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """Return the program without mutation; its nodes tell in ``from_node`` what they were."""
-    return program.run_decompositions({})
+    functional: torch.export.ExportedProgram = program.run_decompositions({})
+    return functional
 
 
 def origin_of(node: torch.fx.Node) -> str:

@@ -131,8 +131,7 @@ def pad(inputs: Sequence[Value], options: Mapping[str, Any]) -> Result:
     assert inputs[1].data is not None
     pads = inputs[1].data.tolist()
     shape = tuple(
-        size + before + after
-        for size, (before, after) in zip(inputs[0].shape, pads, strict=True)
+        size + before + after for size, (before, after) in zip(inputs[0].shape, pads, strict=True)
     )
     return shape, inputs[0].dtype
 

@@ -114,7 +114,7 @@ class Op:
         return f"{self.outputs} = {self.kind}({self.inputs}, {self.options})"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Graph:
     """Operators in an order in which each value is written before it is read.
 

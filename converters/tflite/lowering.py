@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from ...registry import Registry
 from .ir import Value
@@ -56,8 +56,9 @@ def lowers(*operators: str, override: bool = False) -> Callable[[F], F]:
     """
 
     def add(function: F) -> F:
+        known = LOWERINGS.members()  # ours come first, so that a clash shows where it is made
         for operator in operators:
-            if override and operator in LOWERINGS.names():
+            if override and operator in known:
                 LOWERINGS.unregister(operator)
             LOWERINGS.register(
                 operator,

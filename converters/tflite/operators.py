@@ -30,7 +30,9 @@ class Operator:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _rows(options: Callable[[str], str] | str, rule: Inference | None, *kinds: str) -> dict[str, Operator]:
+def _rows(
+    options: Callable[[str], str] | str, rule: Inference | None, *kinds: str
+) -> dict[str, Operator]:
     return {
         kind: Operator(options=options if isinstance(options, str) else options(kind), infer=rule)
         for kind in kinds
@@ -42,16 +44,68 @@ def _camel(kind: str) -> str:
 
 
 OPERATORS: dict[str, Operator] = {
-    **_rows(_camel, infer.broadcasting, "ADD", "SUB", "MUL", "DIV", "FLOOR_DIV", "FLOOR_MOD", "POW",
-            "SQUARED_DIFFERENCE", "RIGHT_SHIFT", "BITWISE_XOR"),
+    **_rows(
+        _camel,
+        infer.broadcasting,
+        "ADD",
+        "SUB",
+        "MUL",
+        "DIV",
+        "FLOOR_DIV",
+        "FLOOR_MOD",
+        "POW",
+        "SQUARED_DIFFERENCE",
+        "RIGHT_SHIFT",
+        "BITWISE_XOR",
+    ),
     **_rows("ATan2Options", infer.broadcasting, "ATAN2"),
     **_rows("MaximumMinimumOptions", infer.broadcasting, "MAXIMUM", "MINIMUM"),
-    **_rows(_camel, infer.comparing, "EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER",
-            "GREATER_EQUAL", "LOGICAL_AND", "LOGICAL_OR"),
-    **_rows(_camel, infer.same, "ABS", "NEG", "EXP", "COS", "SQUARE", "SIGN", "HARD_SWISH",
-            "LOGICAL_NOT", "GELU", "LEAKY_RELU", "ZEROS_LIKE", "LOG_SOFTMAX"),
-    **_rows("", infer.same, "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "TANH", "LOGISTIC", "ELU",
-            "SIN", "LOG", "SQRT", "RSQRT", "FLOOR", "CEIL", "ROUND"),
+    **_rows(
+        _camel,
+        infer.comparing,
+        "EQUAL",
+        "NOT_EQUAL",
+        "LESS",
+        "LESS_EQUAL",
+        "GREATER",
+        "GREATER_EQUAL",
+        "LOGICAL_AND",
+        "LOGICAL_OR",
+    ),
+    **_rows(
+        _camel,
+        infer.same,
+        "ABS",
+        "NEG",
+        "EXP",
+        "COS",
+        "SQUARE",
+        "SIGN",
+        "HARD_SWISH",
+        "LOGICAL_NOT",
+        "GELU",
+        "LEAKY_RELU",
+        "ZEROS_LIKE",
+        "LOG_SOFTMAX",
+    ),
+    **_rows(
+        "",
+        infer.same,
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RELU_0_TO_1",
+        "TANH",
+        "LOGISTIC",
+        "ELU",
+        "SIN",
+        "LOG",
+        "SQRT",
+        "RSQRT",
+        "FLOOR",
+        "CEIL",
+        "ROUND",
+    ),
     **_rows("", infer.broadcasting, "PRELU"),
     "SOFTMAX": Operator(options="SoftmaxOptions", infer=infer.same, defaults={"beta": 1.0}),
     "L2_NORMALIZATION": Operator(options="L2NormOptions", infer=infer.same),
@@ -69,8 +123,17 @@ OPERATORS: dict[str, Operator] = {
     "FULLY_CONNECTED": Operator(options="FullyConnectedOptions", infer=infer.fully_connected),
     "BATCH_MATMUL": Operator(options="BatchMatMulOptions", infer=infer.batch_matmul),
     **_rows("Pool2DOptions", infer.pool_2d, "AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"),
-    **_rows("ReducerOptions", infer.reducing, "MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN",
-            "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"),
+    **_rows(
+        "ReducerOptions",
+        infer.reducing,
+        "MEAN",
+        "SUM",
+        "REDUCE_MAX",
+        "REDUCE_MIN",
+        "REDUCE_PROD",
+        "REDUCE_ANY",
+        "REDUCE_ALL",
+    ),
     "ARG_MAX": Operator(options="ArgMaxOptions"),
     "ARG_MIN": Operator(options="ArgMinOptions"),
     "TOPK_V2": Operator(options="TopKV2Options"),

@@ -39,9 +39,7 @@ def layer_map(graph: Graph, spine: Spine) -> LayerMap:
         for origin in value.origins:
             mapped.setdefault(
                 origin.layer,
-                Place(
-                    tensor=value.name, permutation=origin.permutation, reshaped=origin.reshaped
-                ),
+                Place(tensor=value.name, permutation=origin.permutation, reshaped=origin.reshaped),
             )
     computed = {layer: op for op in graph.ops for layer in op.layers}
     users = graph.users()
@@ -57,7 +55,9 @@ def layer_map(graph: Graph, spine: Spine) -> LayerMap:
     # operators keep the layers that they compute: what no operator has only moved data
     return LayerMap(
         places={
-            layer: _MOVED if place.absence is Absence.UNEXPLAINED and layer not in computed else place
+            layer: _MOVED
+            if place.absence is Absence.UNEXPLAINED and layer not in computed
+            else place
             for layer, place in explained.places.items()
         }
     )
@@ -98,5 +98,3 @@ def _free(name: str, taken: set[str]) -> str:
         free = f"{name}_{count}"
     taken.add(free)
     return free
-
-

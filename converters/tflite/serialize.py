@@ -1,8 +1,9 @@
 """A TFLite graph as a file.
 
-The tables are packed with the schema's object API; the constants lie behind the flatbuffer, found
-by ``Buffer.offset`` and ``Buffer.size``, which allows files of more than 2 GB and costs one copy
-from the arrays to the disk. The same graph gives the same bytes.
+The tables are packed with the schema's object API. Constants lie in the flatbuffer, which every
+runtime reads; only if they are too large for that (2 GB) they lie behind it, found by
+``Buffer.offset`` and ``Buffer.size``, which runtimes read since 2.14. The same graph gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,13 @@ from .versions import minimum_runtime, operator_version
 _ALIGNMENT = 16
 _PLACEHOLDER = 2  # 0 and 1 mean "no offset"
 _BUFFER_OFFSET_SLOT, _BUFFER_SIZE_SLOT = 6, 8  # in the vtable of Buffer: 4 + 2 * the field's place
-_METADATA = "min_runtime_version"
-_METADATA_SIZE = 16
+_ROOM_FOR_TABLES = 1 << 20  # it grows by doubling, which copies everything
+_LARGEST_INSIDE = 2**31 - (1 << 26)  # what is left of 2 GB is for the tables
+_RELEASE_WITH_OFFSETS = "2.14.0"
+_MINIMUM_RUNTIME = "min_runtime_version"
+_MINIMUM_RUNTIME_SIZE = 16
+# what the runtime's own converter writes; a loader that is given no file refuses the model by it
+_LOCATION, _OUTSIDE = "buffer_location", "outside flatbuffers"
 
 _ENUMS = {
     "padding": "Padding",
@@ -50,18 +56,19 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
 
     packer = _Packer(graph)
     model = packer.model(signature_names)
-    builder = flatbuffers.Builder(1 << 20)
+    room = 0 if packer.outside else sum(each.nbytes + _ALIGNMENT for each in packer.constants)
+    builder = flatbuffers.Builder(room + _ROOM_FOR_TABLES)
     builder.Finish(model.Pack(builder), b"TFL3")
-    tables = bytearray(builder.Output())
-    places = _place(tables, packer.constants)
+    tables = memoryview(builder.Bytes)[builder.Head() :]
+    places = _place(tables, packer.constants) if packer.outside else []
     with path.open("wb") as file:
         file.write(tables)
         for start, content in places:
             file.write(b"\0" * (start - file.tell()))
-            _write_array(file, content)
+            file.write(_bytes(content))
 
 
-def _place(tables: bytearray, constants: Sequence[Array]) -> list[tuple[int, Array]]:
+def _place(tables: memoryview, constants: Sequence[Array]) -> list[tuple[int, Array]]:
     """Decide where each constant lies, and write that into the packed tables."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -78,8 +85,30 @@ def _place(tables: bytearray, constants: Sequence[Array]) -> list[tuple[int, Arr
     return places
 
 
-def _write_array(file: BinaryIO, array: Array) -> None:
-    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+def _bytes(array: Array) -> memoryview:
+    """The elements of an array in their order, whatever its strides."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+class _Inside:
+    """A buffer with its bytes: Python's builder does not align them as the schema demands."""
+
+    def __init__(self, content: Array) -> None:
+        self.content = content
+
+    def Pack(self, builder: Any) -> int:
+        """Write the buffer, as the schema's own class does."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        size = self.content.nbytes
+        builder.StartVector(1, size, _ALIGNMENT)
+        builder.head -= size
+        with memoryview(builder.Bytes) as room:  # a bytearray would copy what it is assigned
+            room[builder.head : builder.head + size] = _bytes(self.content)
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
 
 
 @dataclass
@@ -88,13 +117,14 @@ class _Packer:
 
     graph: Graph
     constants: list[Array] = field(default_factory=list)
+    outside: bool = False  # whether they are too large for a flatbuffer
 
     def __post_init__(self) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self.schema: Any = schema
         self.codes: dict[tuple[str, int], int] = {}
-        self.buffers: dict[Any, int] = {}
+        self.buffers: dict[Any, list[int]] = {}
         self.graphs = [self.graph, *dict.fromkeys(self.graph.subgraphs())]
 
     def model(self, signature_names: tuple[Sequence[str], Sequence[str]]) -> Any:
@@ -105,8 +135,16 @@ class _Packer:
         model.subgraphs = [self._subgraph(each) for each in self.graphs]
         model.operatorCodes = [self._code(*each) for each in self.codes]
         model.signatureDefs = [self._signature(*signature_names)]
-        model.metadata = [self._minimum_runtime()]
+        size = sum(each.nbytes + _ALIGNMENT for each in self.constants)
+        self.outside = size > _LARGEST_INSIDE
         model.buffers = [schema.BufferT(), *(self._buffer(each) for each in self.constants)]
+        model.metadata = []
+        release = minimum_runtime(
+            self.codes, at_least=_RELEASE_WITH_OFFSETS if self.outside else ""
+        )
+        self._add_metadata(model, _MINIMUM_RUNTIME, release.ljust(_MINIMUM_RUNTIME_SIZE, "\0"))
+        if self.outside:
+            self._add_metadata(model, _LOCATION, _OUTSIDE)
         return model
 
     def _subgraph(self, graph: Graph) -> Any:
@@ -138,13 +176,17 @@ class _Packer:
     def _constant(self, data: Array) -> int:
         if not data.size:
             return 0
-        key = _content_key(data)
-        if key not in self.buffers:
-            self.constants.append(data)
-            self.buffers[key] = len(self.constants)
-        return self.buffers[key]
+        alike = self.buffers.setdefault(_sample(data), [])
+        for index in alike:
+            if _bytes(self.constants[index - 1]) == _bytes(data):
+                return index
+        self.constants.append(data)
+        alike.append(len(self.constants))
+        return len(self.constants)
 
     def _buffer(self, data: Array) -> Any:
+        if not self.outside:
+            return _Inside(data)
         buffer = self.schema.BufferT()
         buffer.offset, buffer.size = _PLACEHOLDER, max(data.nbytes, _PLACEHOLDER)
         return buffer
@@ -198,12 +240,12 @@ class _Packer:
         entry.name, entry.tensorIndex = name, self.index[value]
         return entry
 
-    def _minimum_runtime(self) -> Any:
-        text = minimum_runtime(self.codes).encode().ljust(_METADATA_SIZE, b"\0")
-        self.constants.append(np.frombuffer(text, np.uint8))
+    def _add_metadata(self, model: Any, name: str, text: str) -> None:
+        """Add metadata; they always lie in the flatbuffer, where runtimes look for them."""
         metadata = self.schema.MetadataT()
-        metadata.name, metadata.buffer = _METADATA, len(self.constants)
-        return metadata
+        metadata.name, metadata.buffer = name, len(model.buffers)
+        model.metadata.append(metadata)
+        model.buffers.append(_Inside(np.frombuffer(text.encode(), np.uint8)))
 
 
 def _values(graph: Graph) -> Iterator[Value]:
@@ -214,15 +256,12 @@ def _values(graph: Graph) -> Iterator[Value]:
     yield from graph.outputs
 
 
-def _content_key(data: Array) -> Any:
-    """Equal for constants whose bytes are equal; large ones are told apart by their memory."""
-    if data.nbytes <= 1 << 16:
-        return data.tobytes()
-    return (data.__array_interface__["data"][0], data.shape, data.strides, data.dtype.str)
+def _sample(data: Array) -> tuple[int, bytes]:
+    """Equal for constants whose bytes are equal, and cheap: a few elements stand for all."""
+    step = max(1, data.size // 64)
+    return data.nbytes, np.asarray(data.flat[::step]).tobytes()
 
 
 def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
-
-

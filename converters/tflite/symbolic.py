@@ -31,8 +31,16 @@ def _expression(ctx: Context, expr: Any) -> Value:
         return ctx.scalar(int(expr), INTEGER)
     if isinstance(expr, sympy.Symbol):
         return _symbol(ctx, expr)
-    kinds = {"Add": "ADD", "Mul": "MUL", "FloorDiv": "FLOOR_DIV", "Mod": "FLOOR_MOD",
-             "PythonMod": "FLOOR_MOD", "CleanDiv": "FLOOR_DIV", "Max": "MAXIMUM", "Min": "MINIMUM"}
+    kinds = {
+        "Add": "ADD",
+        "Mul": "MUL",
+        "FloorDiv": "FLOOR_DIV",
+        "Mod": "FLOOR_MOD",
+        "PythonMod": "FLOOR_MOD",
+        "CleanDiv": "FLOOR_DIV",
+        "Max": "MAXIMUM",
+        "Min": "MINIMUM",
+    }
     kind = kinds.get(type(expr).__name__)
     if isinstance(expr, sympy.Pow) and expr.exp.is_Integer and int(expr.exp) > 0:
         base = _expression(ctx, expr.base)

@@ -81,7 +81,7 @@ class Tagger(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.lstm = torch.nn.LSTM(SIZE, HIDDEN, 2, bidirectional=True, batch_first=True)
-        self.gru = torch.nn.GRU(2 * HIDDEN, HIDDEN)
+        self.gru = torch.nn.GRU(2 * HIDDEN, HIDDEN, batch_first=True)
 
     def forward(self, x: torch.Tensor) -> Any:
         x, states = self.lstm(x)
@@ -90,6 +90,8 @@ class Tagger(torch.nn.Module):
 
 tagger = Tagger().eval().requires_grad_(False)
 one_sequence = torch.nn.LSTM(SIZE, HIDDEN).eval().requires_grad_(False)
+
+STATES = {0: [0, 1], 1: [1], 2: [1]}
 
 ROWS = [
     *(
@@ -124,4 +126,14 @@ ROWS = [
     layers("lstm", 3, live=True, unsupported="params=computed at run time"),
     layers("gru", 3, count=2, dropout=0.5, train=True, unsupported="dropout=0.5"),
     layers("gru", 3, count=2, dropout=0.5, label="dropout that is off"),
+    changing(layers("gru", 12, both=True, zeros=True, batch=2, label="steps"), {0: [0]},
+             (5, 2), (33, 2), (64, 2), (2, 2)),
+    changing(layers("gru", 12, both=True, label="both"), STATES, (5, 1), (70, 3)),
+    changing(layers("lstm", 12, both=True, count=2, label="both"), STATES,
+             (5, 1), (70, 3), (32, 4)),
+    changing(layers("lstm", 12, batch_first=True, label="both"), STATES, (5, 1), (70, 3),
+             batch_first=True),
+    changing(layers("rnn_relu", 12, label="both"), STATES, (5, 1), (70, 3)),
+    Row("aten.lstm.input", f32(3, 12, SIZE), call=tagger, label="module",
+        dynamic={0: [0, 1]}, also=[[f32(1, 40, SIZE)], [f32(4, 5, SIZE)]]),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ ROWS_OF = i64(4, 3, low=0, high=5)  # with equal numbers in a row
 FEW = i64(2, 3, low=0, high=4)
 
 ROWS = [
+    Row("aten.scatter.value", f32(1, 5, 3, 6), 0, i64(3, 5, 1, 4, low=0, high=1), 1.5),
     Row("aten.scatter.src", f32(4, 5), 1, ROWS_OF, f32(4, 3)),
     Row("aten.scatter.src", f32(4, 5), 0, FEW, f32(3, 6), label="smaller index"),
     Row("aten.scatter.src", f32(2, 4, 3), 1, i64(2, 2, 3, low=0, high=4), f32(2, 2, 3)),

@@ -10,7 +10,7 @@ from ..sizes import Shape, Size, example, product
 
 
 def same_memory(shape: Shape, first: Permutation, second: Permutation) -> bool:
-    """Whether two orders of a tensor's axes lay its elements out alike: axes of size 1 move freely."""
+    """Whether two orders of axes lay the elements out alike: axes of size 1 move freely."""
     if first == second:
         return True
     return [a for a in first if shape[a] != 1] == [a for a in second if shape[a] != 1]
@@ -42,11 +42,11 @@ class Groups:
         return tuple(axis for group in order for axis in self.after[group])
 
     def from_operand(self, shape: Shape, axes: Permutation) -> Permutation | None:
-        """Order of the groups that keeps an order of the operand's axes; ``None`` if there is none."""
+        """Order of the groups that keeps an order of the operand's axes, if there is one."""
         return _order(self.before, shape, axes)
 
     def from_result(self, shape: Shape, axes: Permutation) -> Permutation | None:
-        """Order of the groups that gives an order of the result's axes; ``None`` if there is none."""
+        """Order of the groups that gives an order of the result's axes, if there is one."""
         return _order(self.after, shape, axes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Mapping
+from itertools import pairwise
 
 Capacities = Mapping[tuple[Hashable, Hashable], int]
 
@@ -64,7 +65,7 @@ def _push(
             if not path:
                 return 0
             remaining[path[-1]].pop()
-    edges = list(zip(path, path[1:], strict=False))
+    edges = list(pairwise(path))
     amount = min(residual[start][end] for start, end in edges)
     for start, end in edges:
         residual[start][end] -= amount

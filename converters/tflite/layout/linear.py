@@ -178,7 +178,12 @@ def _splits_last(op: Op) -> bool:
 
 def _join(op: Op, before: Op | None, after: Op | None) -> None:
     rows = op.output.rank - 1
-    op.options = {"options": dict(op.options), "rows": rows, "flat": op.inputs[0], "made": op.output}
+    op.options = {
+        "options": dict(op.options),
+        "rows": rows,
+        "flat": op.inputs[0],
+        "made": op.output,
+    }
     op.kind = TENSOR_LINEAR
     if before is not None:
         op.inputs[0] = before.inputs[0]
@@ -202,7 +207,9 @@ def _parted(op: Op) -> list[Op]:
         joined = _like(flat, (*operand.shape[:rows], flat.shape[-1]), keep=not inside)
         ops.append(_reshape(operand, joined, op.layers))
         operand = joined
-    linear = Op("FULLY_CONNECTED", [operand, *op.inputs[1:]], [result], op.options["options"], op.layers)
+    linear = Op(
+        "FULLY_CONNECTED", [operand, *op.inputs[1:]], [result], op.options["options"], op.layers
+    )
     ops.append(linear)
     if result is not made:
         whole = _like(made, (*result.shape[:rows], made.shape[-1]), keep=not outside)

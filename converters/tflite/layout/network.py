@@ -159,8 +159,8 @@ def network_of(
             connect(value, node, index)
         written.update((value, (node, index)) for index, value in enumerate(op.outputs))
     outputs = []
-    for value, order in zip(graph.outputs, output_orders, strict=True):
-        node = Node(None, bound=order or identity(value.rank))
+    for value, wanted in zip(graph.outputs, output_orders, strict=True):
+        node = Node(None, bound=wanted or identity(value.rank))
         nodes.append(node)
         outputs.append(node)
         connect(value, node, 0)

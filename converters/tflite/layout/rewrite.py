@@ -83,13 +83,14 @@ class _Writer:
             wanted = node.accepts(index, node.label) if index in ruled else (identity(value.rank),)
             chosen[index] = self._preferred(value, wanted)
             inputs[index] = self._in_order(value, chosen[index], op.layers)
+        results = [node.result(index, node.label) for index in range(len(op.outputs))]
         rule.apply(node.label, chosen)
         op.inputs = [
             old if index not in chosen else new
             for index, (old, new) in enumerate(zip(op.inputs, inputs, strict=True))
         ]
-        for index, value in enumerate(op.outputs):
-            self._lay(value, node.result(index, node.label))
+        for value, order in zip(op.outputs, results, strict=True):
+            self._lay(value, order)
         self.ops.append(op)
 
     def _preferred(self, value: Value, wanted: tuple[Permutation, ...]) -> Permutation:

@@ -200,7 +200,7 @@ class Reshaping(Rule):
 
 @dataclass
 class Multiplying(Rule):
-    """BATCH_MATMUL: batch axes in any order; the last two may be swapped, which adj_x/adj_y tell."""
+    """BATCH_MATMUL: batch axes in any order; adj_x and adj_y tell that the last two are swapped."""
 
     @property
     def batch(self) -> int:
@@ -242,14 +242,71 @@ class Multiplying(Rule):
 
 
 POINTWISE = frozenset(
-    "ADD SUB MUL DIV FLOOR_DIV FLOOR_MOD POW SQUARED_DIFFERENCE MAXIMUM MINIMUM EQUAL NOT_EQUAL LESS "
-    "LESS_EQUAL GREATER GREATER_EQUAL LOGICAL_AND LOGICAL_OR LOGICAL_NOT SELECT_V2 ABS NEG EXP COS "
-    "SIN LOG SQRT RSQRT SQUARE SIGN HARD_SWISH GELU LEAKY_RELU RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 "
-    "TANH LOGISTIC ELU FLOOR CEIL ROUND PRELU CAST ATAN2 BITWISE_XOR RIGHT_SHIFT ZEROS_LIKE".split()
+    [
+        "ADD",
+        "SUB",
+        "MUL",
+        "DIV",
+        "FLOOR_DIV",
+        "FLOOR_MOD",
+        "POW",
+        "SQUARED_DIFFERENCE",
+        "MAXIMUM",
+        "MINIMUM",
+        "EQUAL",
+        "NOT_EQUAL",
+        "LESS",
+        "LESS_EQUAL",
+        "GREATER",
+        "GREATER_EQUAL",
+        "LOGICAL_AND",
+        "LOGICAL_OR",
+        "LOGICAL_NOT",
+        "SELECT_V2",
+        "ABS",
+        "NEG",
+        "EXP",
+        "COS",
+        "SIN",
+        "LOG",
+        "SQRT",
+        "RSQRT",
+        "SQUARE",
+        "SIGN",
+        "HARD_SWISH",
+        "GELU",
+        "LEAKY_RELU",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RELU_0_TO_1",
+        "TANH",
+        "LOGISTIC",
+        "ELU",
+        "FLOOR",
+        "CEIL",
+        "ROUND",
+        "PRELU",
+        "CAST",
+        "ATAN2",
+        "BITWISE_XOR",
+        "RIGHT_SHIFT",
+        "ZEROS_LIKE",
+    ]
 )
 _LAST_AXIS = frozenset({"SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION", "TOPK_V2"})
 _REDUCTIONS = frozenset(
-    "MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL ARG_MAX ARG_MIN".split()
+    [
+        "MEAN",
+        "SUM",
+        "REDUCE_MAX",
+        "REDUCE_MIN",
+        "REDUCE_PROD",
+        "REDUCE_ANY",
+        "REDUCE_ALL",
+        "ARG_MAX",
+        "ARG_MIN",
+    ]
 )
 
 
@@ -280,7 +337,9 @@ def rule_of(op: Op) -> Rule:
         return Rule(op)
     if op.kind == "FULLY_CONNECTED":
         keeps = inputs[0].rank == rank and not inputs[0].is_constant
-        return Along(op, last=True, rename=_nothing) if keeps and inputs[1].is_constant else Rule(op)
+        return (
+            Along(op, last=True, rename=_nothing) if keeps and inputs[1].is_constant else Rule(op)
+        )
     if op.kind == "BATCH_MATMUL":
         return Multiplying(op) if all(v.rank == rank for v in inputs) else Rule(op)
     rename = _RENAMING.get(op.kind)
@@ -329,7 +388,9 @@ def _rename_split(op: Op, order: Permutation) -> None:
     axis = op.inputs[0]
     assert axis is not None
     assert axis.data is not None
-    op.inputs[0] = constant(np.array(order.index(int(axis.data.reshape(-1)[0]) % len(order)), np.int32))
+    op.inputs[0] = constant(
+        np.array(order.index(int(axis.data.reshape(-1)[0]) % len(order)), np.int32)
+    )
 
 
 def _reorder_rows(*indices: int) -> Callable[[Op, Permutation], None]:

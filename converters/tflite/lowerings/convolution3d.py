@@ -7,6 +7,7 @@ a 3-D ResNet-18 (16×112×112), and never more than one CONV_2D over concatenate
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..context import Context
 from ..ir import Array, Value
@@ -54,12 +55,20 @@ def convolve_depth(
         flat = ctx.reshape(ndhwc, (batch, depth, height * width, channels))
         made = convolve(ctx, flat, weight[..., 0], bias, (along, Window()), groups)
         return ctx.reshape(made, (batch, made.shape[1], height, width, made.shape[3]))
+    # the frames of a single clip are a batch already
+    frames, axis = (ctx.reshape(ndhwc, ndhwc.shape[1:]), 0) if batch == 1 else (ndhwc, 1)
+    pads = [along.pads(depth), (0, 0), (0, 0)]
+    sizes = (height, width)
+    if not all(each.fits_same(size) for each, size in zip(plane, sizes, strict=True)):
+        # once for all slices, not for each
+        pads[1:] = [each.pads(size) for each, size in zip(plane, sizes, strict=True)]
+        plane = [replace(each, before=0, after=0) for each in plane]
+    padded = ctx.pad(frames, [*[(0, 0)] * axis, *pads, (0, 0)])
     positions = along.positions(depth)
-    padded = ctx.pad(ndhwc, [(0, 0), along.pads(depth), (0, 0), (0, 0), (0, 0)])
     total: Value | None = None
     for place in range(along.kernel):
-        cells = every(ctx, padded, 1, place * along.dilation, positions, along.stride)
-        flat = ctx.reshape(cells, (batch * positions, height, width, channels))
+        cells = every(ctx, padded, axis, place * along.dilation, positions, along.stride)
+        flat = ctx.reshape(cells, (batch * positions, *cells.shape[-3:]))
         part = convolve(
             ctx, flat, weight[:, :, place], bias if total is None else None, plane, groups
         )

@@ -7,15 +7,18 @@ w each cell holds the result of the 2·w cells up to it, so that n cells take lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..context import Context
 from ..dtypes import FLOAT, INTEGER
 from ..ir import Array, Value
 from ..lowering import lowers
 from .reduction import accumulated, finite
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _scan(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..context import Context, Number
 from ..dtypes import FLOAT
@@ -15,6 +15,9 @@ from ..ir import Value
 from ..lowering import lowers
 from ..sizes import example
 from .reduction import Dims, accumulated, axes_of, extreme, sum_
+
+if TYPE_CHECKING:
+    import torch
 
 # From as many rows on, PyTorch computes Euclidean distances through a matrix product.
 _MATRIX_ROWS = 25

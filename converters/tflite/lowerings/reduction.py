@@ -6,14 +6,16 @@ TFLite's extremes skip some NaNs where PyTorch propagates every one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from ..context import Context
 from ..dtypes import FLOAT, INTEGER, ir_dtype, is_float
 from ..ir import Value
 from ..lowering import lowers
 from ..sizes import Size, product
+
+if TYPE_CHECKING:
+    import torch
 
 Dims = int | Sequence[int] | None
 

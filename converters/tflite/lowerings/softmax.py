@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from ..context import Context
 from ..dtypes import FLOAT, ir_dtype
 from ..ir import Value
 from ..lowering import lowers
 from .reduction import LARGEST, axes_of, extreme
+
+if TYPE_CHECKING:
+    import torch
 
 _TINIEST = 1.1754943508222875e-38  # normal float32
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from ..context import CompileOptions
 from ..ir import Graph
 from ..layout import assign_layouts
+from .boundary import boundary_orders
 from .common_subexpressions import share_subexpressions
 from .dead_code import remove_dead_code
 from .drop_units import drop_units
 from .fold_affine import fold_affine
-from .boundary import boundary_orders
 from .fuse_activation import fuse_activation
 from .fuse_padding import fuse_padding
 from .half_weights import halve_weights
@@ -21,6 +21,7 @@ from .hoist_slices import hoist_slices
 from .identities import remove_identities
 from .merge_reshapes import merge_reshapes
 from .recognize_activations import recognize_activations
+from .route_channels import route_channels
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
@@ -54,6 +55,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     fold_affine(graph)
     fuse_activation(graph)
     fuse_padding(graph)
+    route_channels(graph)
     split_wide(graph)
     share_subexpressions(graph)
     remove_dead_code(graph)

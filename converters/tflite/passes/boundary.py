@@ -8,23 +8,22 @@ CHANNELS_LAST: Permutation = (0, 2, 3, 1)
 
 
 def boundary_orders(
-    graph: Graph, wanted: bool | frozenset[str]
+    graph: Graph, wanted: frozenset[str]
 ) -> tuple[dict[Value, Permutation], list[Permutation | None]]:
     """Return the order of the axes of inputs and outputs that do not lie in PyTorch's own.
 
     Args:
         graph: The graph.
-        wanted: Names of those that are NHWC in the file; ``True`` for all of rank 4.
+        wanted: Names of those that are NHWC in the file, if they have four axes.
 
     Returns:
         Input → order, and for each output its order or ``None``.
     """
 
     def order(value: Value, name: str) -> Permutation | None:
-        asked = wanted is True or (wanted is not False and name in wanted)
-        return CHANNELS_LAST if asked and value.rank == len(CHANNELS_LAST) else None
+        return CHANNELS_LAST if name in wanted and value.rank == len(CHANNELS_LAST) else None
 
-    if not wanted:
+    if not wanted:  # the graph of a loop's body has no names for its outputs
         return {}, [None] * len(graph.outputs)
     inputs = {value: found for value in graph.inputs if (found := order(value, value.name))}
     return inputs, [

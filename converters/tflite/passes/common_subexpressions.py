@@ -25,6 +25,7 @@ def share_subexpressions(graph: Graph) -> None:
             op.kind,
             tuple(_identity(value) for value in op.inputs),
             tuple((name, _option(value)) for name, value in sorted(op.options.items())),
+            tuple(value.dtype for value in op.outputs),  # a cast has it nowhere else
         )
         first = known.setdefault(key, tuple(op.outputs))
         if first == tuple(op.outputs) or outputs.intersection(op.outputs):

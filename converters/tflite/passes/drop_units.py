@@ -34,7 +34,11 @@ def drop_units(graph: Graph) -> None:
         dropped = Value(shape=shape, dtype=op.output.dtype)
         sizes = [-1 if isinstance(size, Dim) else size for size in shape]
         first = Op(
-            "RESHAPE", [before.inputs[0], integers(sizes)], [dropped], {"new_shape": sizes}, op.layers
+            "RESHAPE",
+            [before.inputs[0], integers(sizes)],
+            [dropped],
+            {"new_shape": sizes},
+            op.layers,
         )
         permutation = integers(left.index(order[axis]) for axis in kept)
         second = Op("TRANSPOSE", [dropped, permutation], op.outputs, {}, op.layers)

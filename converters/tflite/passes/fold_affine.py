@@ -221,10 +221,9 @@ def _reached(
 def _moves_channels(op: Op, *, pads: bool) -> bool:
     """Whether an operator moves cells, each with all of its channels (the last axis)."""
     operand = op.inputs[0]
-    if operand is None or any(each is not None and each.data is None for each in op.inputs[1:]):
-        if op.kind != "CONCATENATION":
-            return False
     assert operand is not None
+    if op.kind != "CONCATENATION" and any(v is not None and v.data is None for v in op.inputs[1:]):
+        return False
     last = operand.rank - 1
     if op.kind == "RESHAPE" or op.kind == "SLICE":
         return operand.shape[-1:] == op.output.shape[-1:]

@@ -36,5 +36,7 @@ def not_negative(value: Value | None, source: dict[Value, Op], depth: int = _DEP
     if op.options.get("fused_activation_function") in ("RELU", "RELU6"):
         return True
     return op.kind in _KEEPING and all(
-        not_negative(each, source, depth - 1) for each in op.inputs if each and each.dtype == "float32"
+        not_negative(each, source, depth - 1)
+        for each in op.inputs
+        if each and each.dtype == "float32"
     )

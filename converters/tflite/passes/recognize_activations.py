@@ -48,7 +48,9 @@ def _gelu(x: Array) -> Array:
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    inner: Array = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    result: Array = 0.5 * x * (1 + np.tanh(inner))
+    return result
 
 
 _ACTIVATIONS: tuple[tuple[str, dict[str, Any], Array], ...] = (

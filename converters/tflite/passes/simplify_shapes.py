@@ -37,9 +37,7 @@ def simplify_shapes(graph: Graph) -> None:
     _drop_leading_ones(graph)
 
 
-def _drops_reduced(
-    before: Op, op: Op, users: dict[Value, list[Op]], outputs: set[Value]
-) -> bool:
+def _drops_reduced(before: Op, op: Op, users: dict[Value, list[Op]], outputs: set[Value]) -> bool:
     if before.kind not in _REDUCTIONS or not before.options.get("keep_dims"):
         return False
     if len(users[before.output]) != 1 or before.output in outputs:

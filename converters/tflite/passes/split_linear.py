@@ -76,10 +76,12 @@ def _parts(op: Op, users: dict[Value, list[Op]], outputs: set[Value]) -> list[_P
 
 
 def _first_of_features(features: Shape, shape: Shape) -> tuple[int, int] | None:
-    """Of the axes that a reshape splits the last one into, the first, and its stride in features."""
+    """The first of the axes that a reshape splits the last one into, and its stride in features."""
     groups = regrouped(features, shape)
     last = groups.before[-1]
-    if last != (len(features) - 1,) or any(isinstance(shape[axis], Dim) for axis in groups.after[-1]):
+    if last != (len(features) - 1,) or any(
+        isinstance(shape[axis], Dim) for axis in groups.after[-1]
+    ):
         return None
     sizes = [(axis, int(size)) for axis in groups.after[-1] if (size := shape[axis]) != 1]  # type: ignore[arg-type]
     if not sizes:

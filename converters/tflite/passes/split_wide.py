@@ -52,7 +52,9 @@ def _grouped(op: Op) -> list[Op]:
             if len(group) == 1:
                 inputs += group
                 continue
-            inner = Op("CONCATENATION", list(group), [_joined(group, op)], dict(op.options), op.layers)
+            inner = Op(
+                "CONCATENATION", list(group), [_joined(group, op)], dict(op.options), op.layers
+            )
             inner.options["fused_activation_function"] = "NONE"
             made.append(inner)
             inputs.append(inner.output)
