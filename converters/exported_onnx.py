@@ -11,6 +11,7 @@ from ..errors import UnsupportedError, UnsupportedOperator
 from ..formats import EXPORTED, ONNX
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..layers import Layer, LayerMap, Place, Spine, explain_absences
+from ..mutation import kept_state
 from ..outcome import Stage
 from ..program import example_shape, operator_name, output_nodes, user_frame
 from ..quiet import quiet_torch
@@ -30,7 +31,7 @@ def convert(task: HopTask) -> HopResult:
     layer map follows torch's own record of origins and never the names alone.
 
     Raises:
-        UnsupportedError: All operators that torch.onnx has no rule for.
+        UnsupportedError: All operators that torch.onnx has no rule for, or that keep state.
     """
     import torch
 
@@ -39,6 +40,8 @@ def convert(task: HopTask) -> HopResult:
     task.enter(Stage.LOAD)
     program = task.live if task.live is not None else torch.export.load(task.source.path)
     task.enter(Stage.LOWER)
+    if stateful := kept_state(program):
+        raise UnsupportedError("exported → onnx", stateful)
     signature = task.source.signature
     opset = task.options.get("opset")
     with quiet_torch():

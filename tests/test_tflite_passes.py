@@ -14,6 +14,7 @@ from bridge.converters.tflite.passes.dead_code import remove_dead_code
 from bridge.converters.tflite.passes.fold_affine import fold_affine
 from bridge.converters.tflite.passes.fuse_activation import fuse_activation
 from bridge.converters.tflite.passes.fuse_padding import fuse_padding
+from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.identities import remove_identities
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
@@ -103,7 +104,7 @@ def test_a_number_moves_through_views_into_the_weights(tmp_path: Path) -> None:
     ctx, (x,) = context((2, 5, 6))
     heads = ctx.transpose(ctx.reshape(linear(ctx, x, 8), (2, 5, 2, 4)), (0, 2, 1, 3))
     y = ctx.pointwise("MUL", heads, 0.35)
-    graph = check_pass(finish(ctx, ctx.emit("TANH", y)), fold_affine, tmp_path)
+    graph = check_pass(finish(ctx, ctx.emit("TANH", y)), hoist_factors, tmp_path)
     assert kinds(graph) == ["FULLY_CONNECTED", "RESHAPE", "TRANSPOSE", "TANH"]
 
 

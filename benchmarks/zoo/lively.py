@@ -56,7 +56,7 @@ def _redraw(owner: torch.nn.Module, name: str, parameter: torch.Tensor) -> None:
     """Draw a parameter anew that is constant, or too small beside what it is added to."""
     constant = float(parameter.min()) if parameter.min() == parameter.max() else None
     if constant is None:
-        if not _is_scaled(owner) and parameter.std() < _SMALL and name != "bias":
+        if _is_table(owner, name) and parameter.std() < _SMALL:
             parameter.normal_(0.0, _TABLE_DEVIATION)
     elif constant == 0.0:
         _redraw_zeros(owner, name, parameter)
@@ -64,6 +64,11 @@ def _redraw(owner: torch.nn.Module, name: str, parameter: torch.Tensor) -> None:
         parameter.uniform_(0.3, 0.8)
     else:
         parameter.uniform_(0.7, 1.3).mul_(constant)
+
+
+def _is_table(owner: torch.nn.Module, name: str) -> bool:
+    """Whether a parameter is added to activations or looked up, rather than multiplied with."""
+    return isinstance(owner, torch.nn.Embedding) or not name.endswith(("weight", "bias"))
 
 
 def _redraw_zeros(owner: torch.nn.Module, name: str, parameter: torch.Tensor) -> None:
@@ -111,7 +116,9 @@ def _set_statistics(module: Any, args: tuple[torch.Tensor, ...]) -> None:
     axes = [axis for axis in range(x.dim()) if axis != 1]
     few = x.numel() // x.shape[1] < 16  # a pooled map: per channel there is nothing to measure
     mean, variance = (x.mean(), x.var()) if few else (x.mean(axes), x.var(axes))
-    variance = 0.5 * (variance + variance.mean()) + 1e-3  # no channel is all but constant
+    # No channel is all but constant, and none is so beside its mean: each norm would magnify the
+    # rounding of the layers before it, until a deep network is nothing but its own noise.
+    variance = 0.5 * (variance + variance.mean()) + 0.1 * mean.square().mean() + 1e-3
     noise = torch.empty_like(module.running_mean).normal_(0.0, 0.1)
     module.running_mean.copy_(mean + (noise - _SHIFT) * variance.sqrt())
     module.running_var.copy_(variance * torch.empty_like(module.running_var).uniform_(0.5, 1.5))

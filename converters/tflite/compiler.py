@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConversionError, UnsupportedError, UnsupportedOperator
+from ...mutation import kept_state, written
 from ...program import operator_name, output_nodes, user_frame
-from .constants import Constants, written
+from .constants import Constants
 from .context import CompileOptions, Context
 from .dtypes import INTEGER, array_of, ir_dtype
 from .errors import Unsupported
-from .functionalize import functionalized, needs_functionalizing, origin_of
+from .functionalize import (
+    Origins,
+    functionalized,
+    needs_functionalizing,
+    origins_before,
+    own_origins,
+)
 from .inference import Result
 from .ir import Graph, Origin, Value, constant
 from .lowering import find_lowering
@@ -43,6 +50,7 @@ class Lowerer:
     Attributes:
         program: The program.
         constants: What of it is constant.
+        origins: The layers that its nodes belong to.
         options: What the user asks of the compiler.
         graph: The graph that is made.
         failures: Operator → why it cannot be expressed.
@@ -50,6 +58,7 @@ class Lowerer:
 
     program: torch.export.ExportedProgram
     constants: Constants
+    origins: Origins
     options: CompileOptions
     graph: Graph = field(default_factory=Graph)
     failures: dict[str, UnsupportedOperator] = field(default_factory=dict)
@@ -131,8 +140,8 @@ class Lowerer:
             for target in written(node):
                 self.values[target] = self.values[node]
         value = self.values[node]
-        layer = origin_of(node)
-        if isinstance(value, Value) and isinstance(node.meta["val"], torch.Tensor):
+        layer = self.origins.results.get(node)
+        if layer and isinstance(value, Value) and isinstance(node.meta["val"], torch.Tensor):
             self._mark(value, layer)
 
     def _mark(self, value: Value, layer: str) -> None:
@@ -141,7 +150,7 @@ class Lowerer:
             value.origins.append(Origin(layer))
 
     def _lower_call(self, node: Node) -> Any:
-        self.context.layer = origin_of(node)
+        self.context.layer = self.origins.parts.get(node, "")
         results = _results(node.meta["val"])
         if all(0 in shape for shape, _ in results):
             return _empty(node.meta["val"])
@@ -278,11 +287,14 @@ def lower_program(
     Raises:
         UnsupportedError: All operators that cannot be expressed.
     """
-    constants = Constants(program)
+    failures = {each.operator: each for each in kept_state(program)}
+    constants, origins = Constants(program), own_origins(program)
     if needs_functionalizing(program, constants):
-        program = functionalized(program)
-        constants = Constants(program)
-    lowerer = Lowerer(program=program, constants=constants, options=options)
+        captured, program = program, functionalized(program)
+        constants, origins = Constants(program), origins_before(captured, program)
+    lowerer = Lowerer(
+        program=program, constants=constants, origins=origins, options=options, failures=failures
+    )
     return lowerer.lower(input_names, output_names)
 
 

@@ -10,6 +10,8 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...mutation import written
+
 if TYPE_CHECKING:
     import torch
 
@@ -136,20 +138,6 @@ class Constants:
             getattr(self._tensors[each], "numel", lambda: 0)() for each in node.all_input_nodes
         )
         return bool(made > _GROWTH * read)
-
-
-def written(node: torch.fx.Node) -> list[torch.fx.Node]:
-    """Return the arguments that an in-place operator writes to."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.is_mutable:
-        return []
-    found = []
-    for index, argument in enumerate(schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        value = node.args[index] if index < len(node.args) else node.kwargs.get(argument.name)
-        found += [each for each in (value if isinstance(value, list | tuple) else [value]) if each]
-    return found  # type: ignore[return-value]
 
 
 def _is_static(value: Any) -> bool:

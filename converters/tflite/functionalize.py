@@ -7,25 +7,17 @@ then the whole program is functionalised by PyTorch, which costs a second captur
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from .constants import Constants, written
+from ...mutation import alias_groups, written
+from ...program import operator_name
+from ...quiet import quiet_torch
+from .constants import Constants
 
 if TYPE_CHECKING:
     import torch
-
-# Composite operators whose schema does not say that they may return a view of their operand.
-_MAY_ALIAS = frozenset(
-    f"aten.{name}"
-    for name in (
-        "reshape", "flatten", "contiguous", "to", "type_as", "dropout", "chunk", "tensor_split",
-        "float", "unflatten", "expand_as", "view_as", "reshape_as", "narrow", "movedim", "swapaxes",
-        "swapdims", "ravel", "unsafe_chunk", "lift_fresh", "atleast_1d", "atleast_2d", "meshgrid",
-        "feature_dropout", "alpha_dropout", "conj", "real", "resolve_conj", "resolve_neg", "T",
-        "numpy_T", "mT", "matrix_H", "adjoint", "hsplit", "vsplit", "dsplit", "moveaxis", "unbind",
-    )
-)  # fmt: skip
 
 
 def needs_functionalizing(program: torch.export.ExportedProgram, constants: Constants) -> bool:
@@ -39,13 +31,15 @@ def needs_functionalizing(program: torch.export.ExportedProgram, constants: Cons
     if not any(written(node) for node in nodes):
         return False
     place = {node: index for index, node in enumerate(nodes)}
-    group = _alias_groups(nodes)
+    group = alias_groups(program)
     members: dict[torch.fx.Node, list[torch.fx.Node]] = {}
     for node in nodes:
         members.setdefault(group[node], []).append(node)
     for node in nodes:
         for target in written(node):
             if target in constants and node in constants:
+                if _read_before(node, members[group[target]], constants, place):
+                    return True
                 continue
             for other in members[group[target]]:
                 # readers of the operand itself are given the new value
@@ -58,39 +52,83 @@ def needs_functionalizing(program: torch.export.ExportedProgram, constants: Cons
 
 def functionalized(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """Return the program without mutation; its nodes tell in ``from_node`` what they were."""
-    functional: torch.export.ExportedProgram = program.run_decompositions({})
+    with quiet_torch():
+        functional: torch.export.ExportedProgram = program.run_decompositions({})
     return functional
 
 
-def origin_of(node: torch.fx.Node) -> str:
-    """Return the name that a node had before its program was functionalised."""
+@dataclass(frozen=True, kw_only=True)
+class Origins:
+    """Which layer of the program that was captured a node belongs to.
+
+    Attributes:
+        parts: Node → layer that it helps to compute; some that make a view anew have none.
+        results: Node → layer whose result it is.
+    """
+
+    parts: dict[torch.fx.Node, str]
+    results: dict[torch.fx.Node, str]
+
+
+def own_origins(program: torch.export.ExportedProgram) -> Origins:
+    """Return the origins in the captured program itself: each node is a layer."""
+    names = {node: node.name for node in program.graph.nodes}
+    return Origins(parts=names, results=names)
+
+
+def origins_before(
+    program: torch.export.ExportedProgram, functional: torch.export.ExportedProgram
+) -> Origins:
+    """Return what the nodes of a functionalised program were before.
+
+    ``x[0].add_(y)`` became an ``add``, and operators that make a new ``x`` of its result. Only the
+    ``add`` has the result of the node that it was; of a composite operator it is the last part.
+    """
+    before = {node.name: node for node in program.graph.nodes}
+    parts: dict[torch.fx.Node, str] = {}
+    exact: dict[str, torch.fx.Node] = {}
+    alike: dict[str, torch.fx.Node] = {}
+    for node in functional.graph.nodes:
+        name = next((each for each in _ancestors(node) if each in before), "")
+        if node.op != "call_function" or not name:
+            continue
+        parts[node] = name
+        if _functional_name(before[name]) == _functional_name(node):
+            exact[name] = node
+        elif _same_kind(before[name].meta.get("val"), node.meta.get("val")):
+            alike[name] = node
+    results = {node: name for name, node in (alike | exact).items()}
+    return Origins(parts=parts, results=results)
+
+
+def _ancestors(node: torch.fx.Node) -> Iterator[str]:
+    """Names that a node had before each pass, the latest first."""
     source = node.meta.get("from_node")
-    if not source:
-        return node.name
-    last = source[-1]
-    while last.from_node:
-        last = last.from_node[-1]
-    return str(last.name)
+    while source:
+        yield str(source[-1].name)
+        source = source[-1].from_node
 
 
-def _alias_groups(nodes: list[torch.fx.Node]) -> dict[torch.fx.Node, torch.fx.Node]:
-    """Node → representative of the nodes that may share its memory."""
-    group: dict[torch.fx.Node, torch.fx.Node] = {}
-    for node in nodes:
-        base = _viewed(node)
-        group[node] = group[base] if base is not None and base in group else node
-    return group
+def _functional_name(node: torch.fx.Node) -> str:
+    return operator_name(node.target).removesuffix("_")
 
 
-def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:
-    """The operand whose memory a node's result may share."""
-    if node.op != "call_function" or not node.all_input_nodes:
-        return None
-    if node.target is operator.getitem:
-        return node.all_input_nodes[0]
-    schema = getattr(node.target, "_schema", None)
-    if schema is None:
-        return None
-    aliasing = any(argument.alias_info is not None for argument in schema.arguments)
-    name = str(getattr(node.target, "overloadpacket", ""))
-    return node.all_input_nodes[0] if aliasing or name in _MAY_ALIAS else None
+def _same_kind(first: Any, second: Any) -> bool:
+    import torch
+
+    tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+    return tensors and first.shape == second.shape and first.dtype == second.dtype
+
+
+def _read_before(
+    write: torch.fx.Node,
+    aliases: list[torch.fx.Node],
+    constants: Constants,
+    place: dict[torch.fx.Node, int],
+) -> bool:
+    """Whether what is computed at run time reads a constant before PyTorch, by now, wrote to it."""
+    return any(
+        place[user] < place[write] and user not in constants
+        for each in aliases
+        for user in each.users
+    )

@@ -37,20 +37,20 @@ def layer_map(graph: Graph, spine: Spine) -> LayerMap:
     mapped: dict[str, Place] = {}
     for value in (*graph.inputs, *(value for op in graph.ops for value in op.outputs)):
         for origin in value.origins:
-            mapped.setdefault(
-                origin.layer,
-                Place(tensor=value.name, permutation=origin.permutation, reshaped=origin.reshaped),
-            )
+            if origin.layer not in mapped or mapped[origin.layer].reshaped:
+                mapped[origin.layer] = Place(
+                    tensor=value.name, permutation=origin.permutation, reshaped=origin.reshaped
+                )
     computed = {layer: op for op in graph.ops for layer in op.layers}
     users = graph.users()
     for layer in spine.ids():
         op = computed.get(layer)
         if layer not in mapped and op is not None:
-            into = _representative(op, users)
-            if into is not None:
-                mapped[layer] = Place(
-                    absence=Absence.FUSED, into=into, detail=f"computed within {op.kind}"
-                )
+            mapped[layer] = Place(
+                absence=Absence.FUSED,
+                into=_representative(op, users),
+                detail=f"computed within {op.kind}",
+            )
     explained = explain_absences(spine, mapped)
     # operators keep the layers that they compute: what no operator has only moved data
     return LayerMap(

@@ -23,7 +23,9 @@ from .versions import minimum_runtime, operator_version
 
 _ALIGNMENT = 16
 _PLACEHOLDER = 2  # 0 and 1 mean "no offset"
-_BUFFER_OFFSET_SLOT, _BUFFER_SIZE_SLOT = 6, 8  # in the vtable of Buffer: 4 + 2 * the field's place
+_LENGTH = 4  # bytes of a vector's length, before it
+# in the vtable of Buffer: 4 + 2 * the field's place
+_BUFFER_DATA_SLOT, _BUFFER_OFFSET_SLOT, _BUFFER_SIZE_SLOT = 4, 6, 8
 _ROOM_FOR_TABLES = 1 << 20  # it grows by doubling, which copies everything
 _LARGEST_INSIDE = 2**31 - (1 << 26)  # what is left of 2 GB is for the tables
 _RELEASE_WITH_OFFSETS = "2.14.0"
@@ -47,6 +49,10 @@ _ENUMS = {
 def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequence[str]]) -> None:
     """Write a graph to a file.
 
+    The tables are packed first, each constant with a vector of one byte; then the bytes follow, and
+    the tables are turned to them. No constant is copied on its way from its array to the file,
+    unless its strides demand it.
+
     Args:
         graph: The main graph; every value of it has a name.
         path: The file.
@@ -56,59 +62,54 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
 
     packer = _Packer(graph)
     model = packer.model(signature_names)
-    room = 0 if packer.outside else sum(each.nbytes + _ALIGNMENT for each in packer.constants)
-    builder = flatbuffers.Builder(room + _ROOM_FOR_TABLES)
+    builder = flatbuffers.Builder(_ROOM_FOR_TABLES)
     builder.Finish(model.Pack(builder), b"TFL3")
     tables = memoryview(builder.Bytes)[builder.Head() :]
-    places = _place(tables, packer.constants) if packer.outside else []
+    point = _point_outside if packer.outside else _point_inside
+    places = list(_places(len(tables), packer.constants))
+    point(tables, places)
     with path.open("wb") as file:
         file.write(tables)
         for start, content in places:
-            file.write(b"\0" * (start - file.tell()))
+            head = b"" if packer.outside else struct.pack("<I", content.nbytes)
+            file.write(b"\0" * (start - len(head) - file.tell()) + head)
             file.write(_bytes(content))
 
 
-def _place(tables: memoryview, constants: Sequence[Array]) -> list[tuple[int, Array]]:
-    """Decide where each constant lies, and write that into the packed tables."""
+def _places(end: int, constants: Sequence[Array]) -> Iterator[tuple[int, Array]]:
+    """Decide where each constant lies: aligned, with room before it for its length."""
+    for content in constants:
+        end += _LENGTH
+        end += -end % _ALIGNMENT
+        yield end, content
+        end += content.nbytes
+
+
+def _point_inside(tables: memoryview, places: Sequence[tuple[int, Array]]) -> None:
+    """Turn the vector of each buffer to its bytes: an offset from the field to the length."""
+    for table, (start, _) in zip(_buffers(tables), places, strict=False):
+        position = table.Pos + table.Offset(_BUFFER_DATA_SLOT)
+        struct.pack_into("<I", tables, position, start - _LENGTH - position)
+
+
+def _point_outside(tables: memoryview, places: Sequence[tuple[int, Array]]) -> None:
+    """Give each buffer the place of its bytes in the file."""
+    for table, (start, content) in zip(_buffers(tables), places, strict=False):
+        for slot, number in ((_BUFFER_OFFSET_SLOT, start), (_BUFFER_SIZE_SLOT, content.nbytes)):
+            struct.pack_into("<Q", tables, table.Pos + table.Offset(slot), number)
+
+
+def _buffers(tables: memoryview) -> list[Any]:
+    """Tables of all buffers but the empty first one: constants, then metadata."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(tables, 0)
-    position = len(tables)
-    places = []
-    for index, content in enumerate(constants, start=1):
-        table = model.Buffers(index)._tab
-        position += -position % _ALIGNMENT
-        for slot, number in ((_BUFFER_OFFSET_SLOT, position), (_BUFFER_SIZE_SLOT, content.nbytes)):
-            struct.pack_into("<Q", tables, table.Pos + table.Offset(slot), number)
-        places.append((position, content))
-        position += content.nbytes
-    return places
+    return [model.Buffers(index)._tab for index in range(1, model.BuffersLength())]
 
 
 def _bytes(array: Array) -> memoryview:
     """The elements of an array in their order, whatever its strides."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-class _Inside:
-    """A buffer with its bytes: Python's builder does not align them as the schema demands."""
-
-    def __init__(self, content: Array) -> None:
-        self.content = content
-
-    def Pack(self, builder: Any) -> int:
-        """Write the buffer, as the schema's own class does."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        size = self.content.nbytes
-        builder.StartVector(1, size, _ALIGNMENT)
-        builder.head -= size
-        with memoryview(builder.Bytes) as room:  # a bytearray would copy what it is assigned
-            room[builder.head : builder.head + size] = _bytes(self.content)
-        data = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, data)
-        return int(schema.BufferEnd(builder))
 
 
 @dataclass
@@ -185,10 +186,11 @@ class _Packer:
         return len(self.constants)
 
     def _buffer(self, data: Array) -> Any:
-        if not self.outside:
-            return _Inside(data)
         buffer = self.schema.BufferT()
-        buffer.offset, buffer.size = _PLACEHOLDER, max(data.nbytes, _PLACEHOLDER)
+        if self.outside:
+            buffer.offset, buffer.size = _PLACEHOLDER, max(data.nbytes, _PLACEHOLDER)
+        else:
+            buffer.data = np.zeros(1, np.uint8)
         return buffer
 
     def _operator(self, op: Op, index: dict[Value, int]) -> Any:
@@ -245,7 +247,9 @@ class _Packer:
         metadata = self.schema.MetadataT()
         metadata.name, metadata.buffer = name, len(model.buffers)
         model.metadata.append(metadata)
-        model.buffers.append(_Inside(np.frombuffer(text.encode(), np.uint8)))
+        buffer = self.schema.BufferT()
+        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        model.buffers.append(buffer)
 
 
 def _values(graph: Graph) -> Iterator[Value]:

@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 
 from ..ir import Graph, Op, Permutation, Value, compose, identity, inverse
 from .axes import same_memory
-from .rules import Label, Rule, rule_of
+from .rules import Label, Reshaping, Rule, rule_of
 
 # What a transpose costs beside its elements: it is an operator of its own.
 _PER_TRANSPOSE = 64
+# What it costs to move axes of size 1 only, which takes a reshape: of two equal choices the one
+# without it is better.
+_PER_RESHAPE = 1
+# A reshape that moves axes of size 1 copies, but in order; beside another one it is none.
+_PER_RESHAPE = 8
 
 
 @dataclass(eq=False)
@@ -60,15 +65,18 @@ class Edge:
     _known: dict[tuple[Label, Label], int] = field(default_factory=dict)
 
     def cost(self, source: Label, reader: Label) -> int:
-        """What it costs under labels of both ends: nothing, or a transpose of the elements."""
+        """What it costs under labels of both ends: nothing, a reshape, or a transpose."""
         known = self._known.get((source, reader))
         if known is None:
             written = self.source.result(self.output, source)
-            wanted = self.reader.accepts(self.operand, reader)
-            fits = any(
-                same_memory(self.root.shape, written, compose(self.view, order)) for order in wanted
-            )
-            known = 0 if fits else self.root.elements + _PER_TRANSPOSE
+            wanted = [compose(self.view, each) for each in self.reader.accepts(self.operand, reader)]
+            known = self.root.elements + _PER_TRANSPOSE
+            if written in wanted:
+                known = 0
+            elif any(same_memory(self.root.shape, written, order) for order in wanted):
+                rules = (self.source.rule, self.reader.rule)
+                merges = any(isinstance(rule, Reshaping) for rule in rules)
+                known = 0 if merges else _PER_RESHAPE
             self._known[source, reader] = known
         return known
 

@@ -136,8 +136,7 @@ class _Writer:
 
 def _moved(origin: Origin, order: Permutation) -> Origin:
     """An origin after its value's axes were put into an order."""
-    if origin.reshaped:
-        return origin
     before = origin.permutation or identity(len(order))
     after = compose(before, order)
-    return Origin(origin.layer, None if after == identity(len(after)) else after)
+    moved = None if after == identity(len(after)) else after
+    return Origin(origin.layer, moved, origin.reshaped)

@@ -10,17 +10,25 @@ from ..context import CompileOptions
 from ..ir import Graph
 from ..layout import assign_layouts
 from .boundary import boundary_orders
+from .bounds import apply_bounds
+from .carry_reshapes import carry_reshapes
 from .common_subexpressions import share_subexpressions
 from .dead_code import remove_dead_code
 from .drop_units import drop_units
 from .fold_affine import fold_affine
 from .fuse_activation import fuse_activation
 from .fuse_padding import fuse_padding
+from .group_heads import group_heads
 from .half_weights import halve_weights
+from .hoist_factors import hoist_factors
 from .hoist_slices import hoist_slices
 from .identities import remove_identities
+from .leave_broadcasts import leave_broadcasts
+from .mask_scores import mask_scores
+from .merge_constants import merge_constants
 from .merge_reshapes import merge_reshapes
 from .recognize_activations import recognize_activations
+from .rotations import simplify_rotations, split_evenly
 from .route_channels import route_channels
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
@@ -30,7 +38,7 @@ from .split_wide import split_wide
 def optimise(graph: Graph, options: CompileOptions) -> None:
     """Run all passes over a graph and over those that its loops run."""
     for inner in dict.fromkeys(graph.subgraphs()):
-        _optimise(inner, CompileOptions())
+        _optimise(inner, CompileOptions(float16_weights=options.float16_weights))
     _optimise(graph, options)
 
 
@@ -40,6 +48,13 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_identities(graph)
     recognize_activations(graph)
     remove_dead_code(graph)
+    group_heads(graph)
+    remove_dead_code(graph)
+    mask_scores(graph)
+    leave_broadcasts(graph)
+    apply_bounds(graph)
+    merge_constants(graph)
+    remove_identities(graph)
     drop_units(graph)
     merge_reshapes(graph)
     hoist_slices(graph)
@@ -50,9 +65,14 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
     assign_layouts(graph, *boundary_orders(graph, options.channels_last))
     remove_identities(graph)
+    merge_reshapes(graph)
+    carry_reshapes(graph)
     simplify_shapes(graph)
     remove_dead_code(graph)
+    hoist_factors(graph)
     fold_affine(graph)
+    simplify_rotations(graph)
+    split_evenly(graph)
     fuse_activation(graph)
     fuse_padding(graph)
     route_channels(graph)

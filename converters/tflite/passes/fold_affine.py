@@ -11,20 +11,17 @@ import numpy as np
 from ..ir import Array, Graph, Op, Value, constant
 
 # Operator → axis of the weights that belongs to the output channels.
-_OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
+OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
 _BIAS = {"CONV_2D": 2, "FULLY_CONNECTED": 2, "DEPTHWISE_CONV_2D": 2, "TRANSPOSE_CONV": 3}
-# A number commutes with these.
-_MOVES = frozenset({"RESHAPE", "TRANSPOSE", "SLICE"})
 
 
 def fold_affine(graph: Graph) -> None:
     """Fold constants into weights.
 
     It needs channels on the last axis, as the layout pass leaves them. Afterwards no MUL, DIV, ADD
-    or SUB by a constant per channel follows a convolution or a FULLY_CONNECTED that nothing else
-    reads, and none stands before FULLY_CONNECTED operators that alone read it.
+    or SUB by a constant per channel follows a convolution, a FULLY_CONNECTED or a sum of them that
+    nothing else reads, and none stands before FULLY_CONNECTED operators that alone read it.
     """
-    _hoist_factors(graph)
     _fold_into_source(graph)
     _fold_into_readers(graph)
 
@@ -32,19 +29,20 @@ def fold_affine(graph: Graph) -> None:
 def _fold_into_source(graph: Graph) -> None:
     users = graph.users()
     source = graph.producers()
-    outputs = set(graph.outputs)
+    alone = {each for each, readers in users.items() if len(readers) == 1} - set(graph.outputs)
     gone: set[Op] = set()
     for op in graph.ops:
-        found = _affine(op)
+        found = affine_of(op)
         if found is None:
             continue
         value, factor, term = found
         before = source.get(value)
-        if before is None or before.kind not in _OUTPUT_AXIS or value in outputs:
+        parts = _summands(value, op, factor, term, source, alone)
+        if before is None or not parts:
             continue
-        if len(users[value]) != 1 or not _folds(before, op, factor, term):
-            continue
-        _scale(before, factor, term)
+        for number, part in enumerate(parts):
+            scale_weights(part, factor, term if number == 0 else np.zeros(1))
+        _forget(value, parts, source)
         before.outputs = op.outputs
         before.layers += op.layers
         source[op.output] = before
@@ -52,26 +50,66 @@ def _fold_into_source(graph: Graph) -> None:
     graph.ops = [op for op in graph.ops if op not in gone]
 
 
+def _summands(
+    value: Value, op: Op, factor: Array, term: Array, source: dict[Value, Op], alone: set[Value]
+) -> list[Op]:
+    """The operators with weights that a value is the sum of, if all can be scaled.
+
+    Of a term, which goes to one of them, it is one. None if another operator reads what is scaled.
+    """
+    before = source.get(value)
+    if before is None or value not in alone:
+        return []
+    if _folds(before, op, factor, term):
+        return [before]
+    if before.kind != "ADD" or before.options.get("fused_activation_function", "NONE") != "NONE":
+        return []
+    found = [
+        _summands(each, op, factor, term, source, alone)
+        for each in before.inputs
+        if each is not None and each.shape == value.shape
+    ]
+    if (factor == 1).all():
+        return next((each for each in found if each), [])
+    return sum(found, []) if len(found) == 2 and all(found) else []
+
+
+def _forget(value: Value, parts: list[Op], source: dict[Value, Op]) -> None:
+    """No layer has its result in what is scaled, nor in the sums of it."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        before = source[current]
+        if before in parts or before.kind == "ADD":
+            current.origins = []
+        if before not in parts and before.kind == "ADD":
+            waiting += [each for _, each in before.live_inputs() if each in source]
+
+
 def _folds(before: Op, op: Op, factor: Array, term: Array) -> bool:
-    bias = before.inputs[_BIAS[before.kind]] if len(before.inputs) > _BIAS[before.kind] else None
-    weights = before.inputs[1]
-    assert weights is not None
     return (
-        before.options.get("fused_activation_function", "NONE") == "NONE"
-        and weights.is_constant
-        and (bias is None or bias.is_constant)
+        has_weights(before)
         and op.output.shape == before.output.shape
         and _per_channel(factor, before.output)
         and _per_channel(term, before.output)
     )
 
 
-def _scale(op: Op, factor: Array, term: Array) -> None:
+def has_weights(op: Op) -> bool:
+    """Whether an operator is linear in constant weights, whose bias can be changed."""
+    if op.kind not in OUTPUT_AXIS or op.options.get("fused_activation_function", "NONE") != "NONE":
+        return False
+    weights, place = op.inputs[1], _BIAS[op.kind]
+    bias = op.inputs[place] if len(op.inputs) > place else None
+    return weights is not None and weights.is_constant and (bias is None or bias.is_constant)
+
+
+def scale_weights(op: Op, factor: Array, term: Array) -> None:
     """Multiply what an operator computes by a factor, and add a term."""
     weights, place = op.inputs[1], _BIAS[op.kind]
     assert weights is not None
     assert weights.data is not None
-    channels = weights.data.shape[_OUTPUT_AXIS[op.kind]]
+    channels = weights.data.shape[OUTPUT_AXIS[op.kind]]
     while len(op.inputs) <= place:
         op.inputs.append(None)
     old = op.inputs[place]
@@ -79,13 +117,13 @@ def _scale(op: Op, factor: Array, term: Array) -> None:
     factors = np.broadcast_to(factor.reshape(-1), channels)
     if (factor != 1).any():
         shape = [1] * weights.data.ndim
-        shape[_OUTPUT_AXIS[op.kind]] = channels
+        shape[OUTPUT_AXIS[op.kind]] = channels
         scaled = weights.data * factors.astype(np.float32).reshape(shape)
         op.inputs[1] = constant(scaled, name=weights.name)
     op.inputs[place] = constant((bias * factors + term.reshape(-1)).astype(np.float32))
 
 
-def _affine(op: Op) -> tuple[Value, Array, Array] | None:
+def affine_of(op: Op) -> tuple[Value, Array, Array] | None:
     """The operand, factor and term of an operator that is ``operand * factor + term``."""
     if op.kind not in ("MUL", "ADD", "SUB", "DIV") or op.output.dtype != "float32":
         return None
@@ -113,55 +151,13 @@ def _per_channel(number: Array, output: Value) -> bool:
     return number.size == 1 or number.size == number.shape[-1] == output.shape[-1]
 
 
-def _hoist_factors(graph: Graph) -> None:
-    """Move MUL by one number up to the operator with weights that its operand is a view of."""
-    users = graph.users()
-    source = graph.producers()
-    outputs = set(graph.outputs)
-    for op in list(graph.ops):
-        found = _affine(op)
-        if found is None or op.kind not in ("MUL", "DIV") or found[1].size != 1:
-            continue
-        chain: list[Op] = []
-        value = found[0]
-        while (
-            (before := source.get(value)) is not None
-            and before.kind in _MOVES
-            and len(users[value]) == 1
-            and value not in outputs
-            and before.inputs[0] is not None
-        ):
-            chain.append(before)
-            value = before.inputs[0]
-        if not chain or before is None or before.kind not in _OUTPUT_AXIS or len(users[value]) != 1:
-            continue
-        if value in outputs:
-            continue
-        scaled = Value(shape=value.shape, dtype=value.dtype)
-        factor = constant(found[1].astype(np.float32).reshape(()))
-        moved = Op("MUL", [value, factor], [scaled], {}, before.layers)
-        first = chain[-1]
-        first.inputs[0] = scaled
-        graph.ops.insert(graph.ops.index(first), moved)
-        graph.ops.remove(op)
-        # the views now hold scaled values: only the last one is what a layer computes
-        for each in chain:
-            each.output.origins = []
-            each.layers += op.layers
-        chain[0].outputs = op.outputs
-        source[op.output] = chain[0]
-        source[scaled] = moved
-        users[scaled], users[value] = [first], [moved]
-        users.setdefault(op.output, users.pop(found[0], []))
-
-
 def _fold_into_readers(graph: Graph) -> None:
     """Fold a layer norm's scale and shift into the linear layers that alone read it."""
     users = graph.users()
     outputs = set(graph.outputs)
     gone: set[Op] = set()
     for op in reversed(graph.ops):
-        found = _affine(op)
+        found = affine_of(op)
         if found is None or op.output in outputs:
             continue
         value, factor, term = found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..ir import Graph, Op, Value
 
-_NEUTRAL = {"ADD": 0, "SUB": 0, "MUL": 1, "DIV": 1}
+_NEUTRAL = {"ADD": 0, "SUB": 0, "MUL": 1, "DIV": 1, "LOGICAL_AND": 1, "LOGICAL_OR": 0}
+_COMMUTING = frozenset({"ADD", "MUL", "LOGICAL_AND", "LOGICAL_OR"})
 _SAME_SHAPE = frozenset({"RESHAPE", "SLICE", "TILE", "BROADCAST_TO", "PAD", "CONCATENATION"})
 
 
@@ -47,7 +48,7 @@ def _unchanged(op: Op) -> Value | None:
     assert right is not None
     if _is_number(right, _NEUTRAL[op.kind]):
         return left if left.shape == op.output.shape else None
-    if op.kind in ("ADD", "MUL") and _is_number(left, _NEUTRAL[op.kind]):
+    if op.kind in _COMMUTING and _is_number(left, _NEUTRAL[op.kind]):
         return right if right.shape == op.output.shape else None
     return None
 

@@ -37,7 +37,7 @@ def leave_broadcasts(graph: Graph) -> None:
         if thin.get(op.output, op.output.shape) == op.output.shape:
             kept.append(op)
             continue
-        operand = _repeated(op)
+        operand = repeated_operand(op)
         if operand is not None:
             replaced[op.output] = operand
             continue
@@ -58,7 +58,7 @@ def _thin_shapes(graph: Graph) -> dict[Value, Shape]:
         refused: set[Value] = set()
         for op in graph.ops:
             narrow = [value for _, value in op.live_inputs() if value in thin]
-            operand = None if op.output in whole else _repeated(op)
+            operand = None if op.output in whole else repeated_operand(op)
             if operand is not None:
                 shape: Shape | None = thin.get(operand, operand.shape)
             elif narrow:
@@ -74,7 +74,7 @@ def _thin_shapes(graph: Graph) -> dict[Value, Shape]:
         whole |= refused
 
 
-def _repeated(op: Op) -> Value | None:
+def repeated_operand(op: Op) -> Value | None:
     """The operand that an operator only repeats along axes of size 1."""
     value: Value | None = None
     if op.kind in _COPIES:
@@ -100,6 +100,8 @@ def _result(op: Op, thin: dict[Value, Shape]) -> Shape | None:
         if not equal and op.kind not in _WIDE and op.output.rank > _RANK:
             return None
         return broadcast(*shapes)
+    if op.kind == "BATCH_MATMUL":
+        return _product(op, shapes)
     old = op.inputs[0]
     if old is None or any(value in thin for value in op.inputs[1:] if value is not None):
         return None
@@ -112,6 +114,14 @@ def _result(op: Op, thin: dict[Value, Shape]) -> Shape | None:
     if op.kind == "TRANSPOSE" and op.inputs[1] is not None and op.inputs[1].data is not None:
         return tuple(shapes[0][int(axis)] for axis in op.inputs[1].data)
     return None
+
+
+def _product(op: Op, shapes: Sequence[Shape]) -> Shape | None:
+    """A product whose batch axes broadcast."""
+    for value, shape in zip(op.inputs, shapes, strict=True):
+        if value is None or shape[-2:] != value.shape[-2:]:
+            return None
+    return (*broadcast(*(shape[:-2] for shape in shapes)), *op.output.shape[-2:])
 
 
 def _reduced(op: Op, old: Value, shape: Shape) -> Shape | None:

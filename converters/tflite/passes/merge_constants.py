@@ -63,10 +63,11 @@ def _joined(op: Op, before: Op) -> Value | None:
         number = found[1].data.astype(np.float64)
         if each.kind == "DIV" and (number == 0).any():
             return None
-        numbers.append({"SUB": np.negative, "DIV": np.reciprocal}.get(each.kind, np.positive)(number))
+        signs = {"SUB": np.negative, "DIV": np.reciprocal}
+        numbers.append(signs.get(each.kind, np.positive)(number))
     if not all(np.isfinite(number).all() for number in numbers):
         return None
-    made = (numbers[0] + numbers[1] if op.kind in _SUMS else numbers[0] * numbers[1])
+    made = numbers[0] + numbers[1] if op.kind in _SUMS else numbers[0] * numbers[1]
     made = made.astype(np.float32)
     within = made.size <= max(number.size for number in numbers) and np.isfinite(made).all()
     return constant(made) if within else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import Graph, Op, Value
 
 
@@ -20,6 +22,7 @@ def merge_reshapes(graph: Graph) -> None:
             continue
         before = source.get(op.inputs[0])
         while before is not None and before.kind == "RESHAPE" and before.inputs[0] is not None:
+            _keep_origins(before)
             op.inputs[0] = before.inputs[0]
             op.layers = before.layers + op.layers
             before = source.get(op.inputs[0])
@@ -30,3 +33,15 @@ def merge_reshapes(graph: Graph) -> None:
             gone.add(op)
     graph.ops = [op for op in graph.ops if op not in gone]
     graph.replace(same)
+
+
+def _keep_origins(reshape: Op) -> None:
+    """Let a reshape's operand stand for the layers of its result, in another shape."""
+    value = reshape.inputs[0]
+    assert value is not None
+    known = {origin.layer for origin in value.origins}
+    value.origins += [
+        replace(origin, reshaped=True)
+        for origin in reshape.output.origins
+        if origin.permutation is None and origin.layer not in known
+    ]
