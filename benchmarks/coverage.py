@@ -23,16 +23,17 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 HEADER = (
     "| model | operators | transposes | partitions | left out of them | least SQNR, dB: XNNPACK | "
-    "plain kernels | layers found, dB | export s | compile s |"
+    "plain kernels | PyTorch's own rounding | layers found, dB | export s | compile s |"
 )
 INTRODUCTION = (
     "# Coverage\n\n"
     "`make coverage` makes this page: every model of benchmarks/zoo through the direct compiler, "
     "and through LiteRT with XNNPACK and with its plain kernels. The weights are random and leave "
     "no layer dead. Least SQNR is over all outputs, on random and on structured inputs, against "
-    'PyTorch in float32. "Layers found" counts the layers of the captured program that have a '
-    "tensor of their own in the file, each compared with PyTorch's value of that layer; the figure "
-    "is the lowest of them. Seconds are of a warm process on two cores.\n"
+    "PyTorch in float32; beside it is how far PyTorch itself is from float64, on random inputs. "
+    '"Layers found" counts the layers of the captured program that have a tensor of their own in '
+    "the file, each compared with PyTorch's value of that layer; the figure is the lowest of them. "
+    "Seconds are of a warm process on two cores.\n"
 )
 
 
@@ -116,7 +117,7 @@ def _cells(result: dict[str, Any]) -> str:
         where = f" ({result['stage']})" if "stage" in result else ""
         error = " ".join(result.get("error", "").split())
         return f"{status}{where}: {error[:200]}"
-    seconds, layers = result["seconds"], result["layers"]
+    seconds, layers, rounding = result["seconds"], result["layers"], result.get("rounding")
     left_out = ", ".join(f"{kind} ×{count}" for kind, count in result["left_out"].items())
     unexplained = len(layers["unexplained"])
     found = f"{layers['mapped']}/{layers['total']}, {_decibels(layers['worst'])}"
@@ -127,6 +128,7 @@ def _cells(result: dict[str, Any]) -> str:
         str(result["partitions"]),
         left_out,
         *(_decibels(min(result["sqnr"][name].values())) for name in ("xnnpack", "plain")),
+        "" if rounding is None else _decibels(rounding),
         found,
         f"{seconds['export']:.2f}",
         f"{seconds['compile']:.2f}",

@@ -33,7 +33,7 @@ from direct import (
     tensors_in,
 )
 
-from bridge.errors import UnsupportedError
+from bridge.errors import BridgeError, UnsupportedError
 from bridge.layers import Absence, Place
 from bridge.validators.taps.exported import NodeRunner
 from bridge.validators.taps.tflite import expose
@@ -106,7 +106,8 @@ class Measurement:
             inputs[kind] = in_order(program, call.args, call.kwargs), expected
         for name, plain in (("xnnpack", False), ("plain", True)):
             self._stage(name, lambda plain=plain, name=name: self._compare(name, plain, inputs))
-        tensors = inputs["random"][0]
+        tensors, expected = inputs["random"]
+        self._stage("rounding", lambda: self._measure_rounding(program, tensors, expected))
         self._stage("layers", lambda: self._check_layers(program, compiled, tensors))
 
     def _stage(self, name: str, call: Callable[[], T]) -> T:
@@ -143,6 +144,24 @@ class Measurement:
             pairs = zip(expected, actual, strict=True)
             figures[kind] = min((distance(*pair) for pair in pairs), default=math.inf)
 
+    def _measure_rounding(
+        self,
+        program: torch.export.ExportedProgram,
+        tensors: list[torch.Tensor],
+        expected: list[Array],
+    ) -> None:
+        """How far PyTorch's own float32 is from float64: no file can be expected to be nearer."""
+        try:
+            runner = NodeRunner(program, path=self.path, double=True)
+            named = dict(zip(input_nodes(program), _copies(tensors), strict=True))
+            exact = [each.numpy() for each in tensors_in(runner.run(named).outputs)]
+        except BridgeError:  # an operator that has no float64 kernel
+            self.result["rounding"] = None
+            return
+        pairs = [each for each in zip(exact, expected, strict=True) if kind_of(each[0]) == "f"]
+        figures = (distance(one, other.astype(one.dtype)) for one, other in pairs)
+        self.result["rounding"] = min(figures, default=math.inf)
+
     def _check_layers(
         self, program: torch.export.ExportedProgram, compiled: Compiled, tensors: list[torch.Tensor]
     ) -> None:
@@ -153,7 +172,7 @@ class Measurement:
         values = runtime.run(tensors, shown.tensors.values())[-len(taps) :] if taps else []
         actual = dict(zip(shown.tensors, values, strict=True))
         runner = NodeRunner(program, taps=list(places), path=self.path)
-        named = dict(zip(input_nodes(program), (each.clone() for each in tensors), strict=True))
+        named = dict(zip(input_nodes(program), _copies(tensors), strict=True))
         eager = runner.run(named).taps
         figures = {
             layer: _layer_distance(eager[layer], actual[str(place.tensor)], place)
@@ -178,6 +197,11 @@ class Measurement:
             ],
             "constant": [layer for layer, value in eager.items() if _is_constant(value)],
         }
+
+
+def _copies(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors that a program may write to."""
+    return [each.clone() for each in tensors]
 
 
 def _operator_of(compiled: Compiled, layer: str) -> str:

@@ -29,6 +29,7 @@ ROOT = HERE.parent
 MOST = {"float32": 30, "int64": 10, "int32": 10, "bool": 10}  # samples of an operator by type
 ALIKE = 6  # refusals in a row, from the first sample on, after which the rest is not tried
 SECONDS = 120.0  # for one sample, the start of a worker included
+COLUMNS = ("passed", "unsupported", "limit", "wrong")
 INTRODUCTION = (
     "# PyTorch's operator database\n\n"
     "`make opinfo` makes this page: sample inputs of PyTorch's own tests "
@@ -38,7 +39,11 @@ INTRODUCTION = (
     "(100 dB, or what `torch.testing` allows float32). *Unsupported* are samples that the compiler "
     f"refuses with a reason (after {ALIKE} equal refusals from the first on, the rest counts as "
     "refused too); *wrong* is everything else: another value, shape or type, a crash, an error "
-    "that is no refusal. Skipped are samples that PyTorch cannot capture, complex and sparse ones, "
+    "that is no refusal. *Limit* are samples that deviate by what the runtime's kernels do by "
+    "design, proved element by element: an infinity that the plain kernels of ADD, SUB, MUL and "
+    "DIV clamp to the largest number of its sign (XNNPACK's result is right), and a NaN that the "
+    "kernels of extremes, or XNNPACK's EXP, lose (all else than what depends on it is right). "
+    "Skipped are samples that PyTorch cannot capture, complex and sparse ones, "
     "and values beyond 32 bits.\n"
 )
 
@@ -151,9 +156,11 @@ def main() -> None:
     asked = _arguments()
     LOWERINGS.members()  # a lowering that does not import ends the run here, not sample by sample
     jobs = list(_jobs([word for word in asked.operators.split(",") if word]))
-    samples = _run(jobs, asked.workers)
     folder: Path = asked.results
     folder.mkdir(parents=True, exist_ok=True)
+    samples = _run(jobs, asked.workers)
+    if asked.merge:
+        samples = _merged(folder / "samples.json", samples)
     (folder / "samples.json").write_text(json.dumps([vars(each) for each in samples], indent=0))
     (folder / "wrong.txt").write_text("\n".join([*_wrong(samples), ""]))
     lines = [*_refused(samples), "", *_skipped(samples), "", *_wrong(samples), "", _totals(samples)]
@@ -167,8 +174,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--operators", default="", help="parts of names, separated by commas")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--results", type=Path, default=ROOT / "out" / "opinfo")
+    parser.add_argument(
+        "--merge", action="store_true", help="keep the other operators of the last run's results"
+    )
     parser.add_argument("--write", type=Path, help="file of the published table")
     return parser.parse_args()
+
+
+def _merged(path: Path, samples: list[Sample]) -> list[Sample]:
+    """Samples of an earlier run, those of the operators that have been run again replaced."""
+    again = {each.operator for each in samples}
+    earlier = [Sample(**each) for each in json.loads(path.read_text())]
+    return [*(each for each in earlier if each.operator not in again), *samples]
 
 
 def _jobs(parts: list[str]) -> Iterator[dict[str, Any]]:
@@ -224,18 +241,18 @@ def _run(jobs: list[dict[str, Any]], workers: int) -> list[Sample]:
 def _page(samples: list[Sample]) -> Iterator[str]:
     """The published tables: operators that work, refusals, lowerings that no sample reaches."""
     yield _totals(samples)
-    yield "\n| operator | lowered | passed | unsupported | wrong | why unsupported |"
-    yield "|---|---|---|---|---|---|"
+    yield "\n| operator | lowered | passed | unsupported | limit | wrong | why unsupported |"
+    yield "|---|---|---|---|---|---|---|"
     refused = []
     for name, own in _by_operator(samples).items():
         counts = Counter(each.status for each in own)
-        if not counts["passed"] and not counts["wrong"]:
+        if not any(counts[each] for each in ("passed", "limit", "wrong")):
             refused += [name] if counts["unsupported"] else []
             continue
         passed = {aten for each in own if each.status == "passed" for aten in each.aten}
         reasons = Counter(_shortened(each.why) for each in own if each.status == "unsupported")
         why = "; ".join(reason for reason, _ in reasons.most_common(2))
-        numbers = " | ".join(str(counts[each]) for each in ("passed", "unsupported", "wrong"))
+        numbers = " | ".join(str(counts[each]) for each in COLUMNS)
         listed = ", ".join(sorted(each.removeprefix("aten.") for each in passed))
         yield f"| {name} | {listed} | {numbers} | {why} |"
     yield f"\nRefused on all samples ({len(refused)}): {', '.join(refused)}."
@@ -250,7 +267,7 @@ def _unreached(samples: list[Sample]) -> list[str]:
 
 def _totals(samples: Iterable[Sample]) -> str:
     counts = Counter(each.status for each in samples)
-    listed = ("passed", "unsupported", "wrong", "skipped")
+    listed = (*COLUMNS, "skipped")
     return ", ".join(f"{counts[status]} {status}" for status in listed) + " samples."
 
 

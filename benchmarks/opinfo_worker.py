@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from direct import Array, LiteRT, capture, compile_program, distance, kind_of, tensors_in
+from opinfo_limits import CLAMPED, dependent_on_nan, limit_of
 
 from bridge.errors import ConversionError, UnsupportedError
 from bridge.program import operator_name
@@ -46,8 +47,8 @@ class Outcome:
     """What became of one sample.
 
     Attributes:
-        status: ``passed``, ``unsupported``, ``wrong``, or ``skipped`` for what says nothing about
-            the compiler.
+        status: ``passed``, ``unsupported``, ``wrong``, ``limit`` for what the runtime's kernels do
+            by design (opinfo_limits.py), or ``skipped`` for what says nothing about the compiler.
         why: Why it did not pass.
         aten: Operators of the captured program.
     """
@@ -129,8 +130,9 @@ def judge(operator: Any, call: Call, path: Path) -> Outcome:
     else:
         coarsest = max(ROUNDED.get(each.dtype, 0.0) for each in results)
         equal = partial(_rounds_alike, coarsest)
-    why = _difference(compiled.path, call.tensors, expected, equal)
-    return Outcome(status="wrong" if why else "passed", why=why, aten=aten)
+    dependent = dependent_on_nan(call, call.tensors, aten)
+    status, why = _verdict(compiled.path, call.tensors, expected, dependent, equal)
+    return Outcome(status=status, why=why, aten=aten)
 
 
 def _operators(program: torch.export.ExportedProgram) -> tuple[str, ...]:
@@ -177,30 +179,48 @@ def _reason(error: ConversionError) -> str:
     return error.message[:300]
 
 
-def _difference(
-    path: Path, inputs: Sequence[torch.Tensor], expected: Sequence[Array], equal: Equality
-) -> str:
-    """How a file's results differ from the expected ones, on either set of kernels.
+def _verdict(
+    path: Path,
+    inputs: Sequence[torch.Tensor],
+    expected: Sequence[Array],
+    dependent: Sequence[Array],
+    equal: Equality,
+) -> tuple[str, str]:
+    """The status of a file by its results on both sets of kernels, and why.
 
     Args:
         path: The file.
         inputs: Its inputs.
         expected: Its results in eager mode.
+        dependent: Which elements of them depend on a NaN that is compared, if any do.
         equal: Whether two arrays that differ are as good as each other.
     """
     plain = [_plain(each) for each in inputs]
+    limits: list[tuple[str, str]] = []
     for name, is_plain in (("plain", True), ("xnnpack", False)):
         try:
             actual = LiteRT(path, plain=is_plain).run(plain)
         except Exception as error:  # noqa: BLE001 - LiteRT raises several types
-            return f"{name}: {type(error).__name__}: {error}"[:300]
+            return "wrong", f"{name}: {type(error).__name__}: {error}"[:300]
         if len(actual) != len(expected):
-            return f"{name}: {len(actual)} results instead of {len(expected)}"
-        for want, got in zip(expected, actual, strict=True):
+            return "wrong", f"{name}: {len(actual)} results instead of {len(expected)}"
+        for index, (want, got) in enumerate(zip(expected, actual, strict=True)):
             why = _mismatch(want, got, equal)
-            if why:
-                return f"{name}: {why}"
-    return ""
+            if not why:
+                continue
+            limit = _limit(want, got, dependent[index] if dependent else None, equal)
+            if not limit or (limit == CLAMPED and not is_plain):
+                return "wrong", f"{name}: {why}"
+            limits.append((limit, f"{name}: {why}"))
+    if not limits:
+        return "passed", ""
+    return "limit", "; ".join(dict.fromkeys(limit for limit, _ in limits))
+
+
+def _limit(want: Array, got: Array, dependent: Array | None, equal: Equality) -> str:
+    if want.shape != got.shape or kind_of(want) != kind_of(got):
+        return ""
+    return limit_of(want, got, dependent, lambda one, other: not _mismatch(one, other, equal))
 
 
 def _mismatch(want: Array, got: Array, equal: Equality) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..artifact import Signature, TensorSpec
 from ..errors import UsageError
 from ..formats import EXPORTED, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
+from ..live import dtype_name
 from ..outcome import Stage
 from ..worker import IN_PROCESS
 from .tflite import CompileOptions
@@ -20,6 +21,9 @@ from .tflite.pipeline import compile_program
 from .tflite.provenance import layer_map
 from .tflite.serialize import write
 from .tflite.sizes import Dim
+
+if TYPE_CHECKING:
+    import torch
 
 
 def convert(task: HopTask) -> HopResult:
@@ -46,7 +50,7 @@ def convert(task: HopTask) -> HopResult:
         signature=_signature(graph, signature, options),
         layer_map=layer_map(graph, task.spine),
         producer_version=__version__,
-        notes=tuple(_notes(graph, signature)),
+        notes=tuple(_notes(graph, signature, program)),
         precision="float16" if options.float16_weights else "float32",
     )
 
@@ -98,15 +102,21 @@ def _signature(graph: Graph, source: Signature, options: CompileOptions) -> Sign
     )
 
 
-def _notes(graph: Graph, source: Signature) -> list[str]:
+def _notes(graph: Graph, source: Signature, program: torch.export.ExportedProgram) -> list[str]:
     """What the file's types differ in from the model's."""
     specs = (*source.inputs, *source.outputs)
     values = (*graph.inputs, *graph.outputs)
-    return [
+    notes = [
         f"{given.name} is {value.dtype} in the file and {given.dtype} in the model"
         for given, value in zip(specs, values, strict=True)
         if given.dtype != value.dtype
     ]
+    fakes = [node.meta.get("val") for node in program.graph.nodes]
+    inside = {dtype_name(fake.dtype) for fake in fakes if hasattr(fake, "dtype")}
+    other = sorted(inside & {"float16", "bfloat16", "float64"})
+    if other:
+        notes.append(f"the file computes in float32 where the model does in {' and '.join(other)}")
+    return notes
 
 
 register_hop(

@@ -6,6 +6,7 @@ import copy
 import functools
 import io
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Signature
@@ -22,6 +23,13 @@ from ._recurrent_shapes import recurrent_shapes
 
 if TYPE_CHECKING:
     import torch
+
+_OURS = str(Path(__file__).parent.parent)
+_SIZES = "the model needs one number where a size may change (?): give that dimension a fixed size"
+_VALUES = (
+    "control flow that depends on values cannot be captured; "
+    "--to torchscript,mobile scripts the model instead"
+)
 
 
 def convert(task: HopTask) -> HopResult:
@@ -86,8 +94,7 @@ def _export(live: LiveModel, *, tensors_only: bool) -> torch.export.ExportedProg
         raise CaptureError(
             f"torch.export cannot capture this model: {_first_lines(error)}",
             where=_where(error),
-            hint="control flow that depends on values cannot be captured; "
-            "--to torchscript,mobile scripts the model instead",
+            hint=_SIZES if "Constraints violated" in str(error) else _VALUES,
         ) from error
 
 
@@ -145,8 +152,13 @@ def _first_lines(error: Exception) -> str:
 
 def _where(error: Exception) -> str | None:
     """The user's line that torch.export stumbled on."""
-    text = "".join(traceback.format_exception(error))
-    return user_frame(text) or None
+    frames: list[traceback.FrameSummary] = []
+    link: BaseException | None = error
+    while link is not None:
+        frames = [*traceback.extract_tb(link.__traceback__), *frames]
+        link = link.__cause__ or link.__context__
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    return user_frame("".join(traceback.format_list(theirs))) or None
 
 
 register_hop(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import coverage_model
+import opinfo_limits
 import opinfo_worker
 import zoo
 from direct import LiteRT, capture, compile_program, distance
@@ -110,6 +112,33 @@ def test_a_wrong_lowering_is_wrong_and_a_refusal_is_none(
         opinfo_worker.LiteRT, "run", lambda self, inputs: [runs(self, inputs)[0] + 1e-3]
     )
     assert judged(torch.relu).status == "wrong"
+
+
+def test_only_what_is_proved_to_be_the_kernels_own_counts_as_the_runtimes_limit() -> None:
+    largest, inf, nan = np.finfo(np.float32).max, np.inf, np.nan
+
+    def limit(want: list[float], got: list[float], dependent: list[bool] | None = None) -> str:
+        pair = np.array(want, np.float32), np.array(got, np.float32)
+        mask = None if dependent is None else np.array(dependent)
+        return opinfo_limits.limit_of(*pair, mask, partial(np.array_equal, equal_nan=True))
+
+    assert limit([inf, -inf, 1], [largest, -largest, 1]) == opinfo_limits.CLAMPED
+    assert not limit([inf, 1], [-largest, 1])
+    assert not limit([inf, 1], [largest, 2])
+    assert not limit([largest, 1], [inf, 1])
+    assert not limit([nan, 1], [largest, 1])
+    assert limit([nan, 1], [3, 1], [True, False]) == opinfo_limits.NOT_A_NUMBER
+    assert not limit([nan, 1], [3, 2], [True, False])
+    assert not limit([nan, 1], [3, 1])
+
+
+def test_a_result_depends_on_nan_only_where_one_is_compared() -> None:
+    x = torch.tensor([[1.0, float("nan")], [3.0, 2.0]])
+    dependent = opinfo_limits.dependent_on_nan
+    (found,) = dependent(lambda given: given.amax(1), [x], ["aten.amax"])
+    assert found.tolist() == [True, False]
+    assert not dependent(torch.exp, [x], ["aten.exp"])
+    assert not dependent(lambda given: given.amax(1), [x.nan_to_num()], ["aten.amax"])
 
 
 def _fails(program: object, path: Path) -> None:

@@ -9,6 +9,7 @@ from tflite_graphs import check_pass, context, draw, evaluate, finish, kinds, on
 
 from bridge.converters.tflite import Context, Value
 from bridge.converters.tflite.ir import Origin
+from bridge.converters.tflite.passes.carry_reshapes import carry_reshapes
 from bridge.converters.tflite.passes.common_subexpressions import share_subexpressions
 from bridge.converters.tflite.passes.dead_code import remove_dead_code
 from bridge.converters.tflite.passes.fold_affine import fold_affine
@@ -74,6 +75,26 @@ def test_a_depthwise_convolution_is_scaled_along_its_last_axis(tmp_path: Path) -
     )
     y = ctx.pointwise("MUL", y, ctx.constant(draw(4)))
     assert kinds(check_pass(finish(ctx, y), fold_affine, tmp_path)) == ["DEPTHWISE_CONV_2D"]
+
+
+def test_scale_and_shift_fold_into_all_convolutions_of_a_sum(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 5, 3))
+    parts = [conv(ctx, x), conv(ctx, x, kernel=1), conv(ctx, x)]
+    total = ctx.pointwise("ADD", ctx.pointwise("ADD", parts[0], parts[1]), parts[2])
+    total.origins.append(Origin("sum"))
+    y = ctx.pointwise("MUL", total, ctx.constant(draw(4)))
+    y = ctx.pointwise("ADD", y, ctx.constant(draw(4, seed=8)))
+    graph = check_pass(finish(ctx, y), fold_affine, tmp_path)
+    assert kinds(graph) == ["CONV_2D"] * 3 + ["ADD"] * 2
+    assert not any(value.origins for op in graph.ops for value in op.outputs)
+
+
+def test_a_shift_goes_to_one_convolution_of_a_sum_but_a_scale_needs_all(tmp_path: Path) -> None:
+    ctx, (x, z) = context((1, 5, 5, 3), (1, 5, 5, 4))
+    y = ctx.pointwise("ADD", ctx.pointwise("ADD", conv(ctx, x), z), ctx.constant(draw(4)))
+    y = ctx.pointwise("MUL", y, ctx.constant(draw(4, seed=8)))
+    graph = check_pass(finish(ctx, y), fold_affine, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "ADD", "MUL"]
 
 
 def test_what_others_read_is_not_folded_away(tmp_path: Path) -> None:
@@ -274,3 +295,33 @@ def test_dead_code_goes(tmp_path: Path) -> None:
     ctx.emit("TANH", ctx.emit("TANH", x))
     graph = check_pass(finish(ctx, ctx.emit("RELU", x)), remove_dead_code, tmp_path)
     assert kinds(graph) == ["RELU"]
+
+
+def test_what_treats_rows_alike_takes_the_rows_of_its_neighbours(tmp_path: Path) -> None:
+    ctx, (x,) = context((4, 5, 5, 3))
+    y = ctx.reshape(conv(ctx, x), (2, 2, 5, 5, 4))
+    y.origins.append(Origin("clip", (0, 2, 3, 4, 1)))
+    y = ctx.emit("TANH", ctx.pointwise("MUL", y, ctx.constant(draw(1, 1, 1, 1, 4))))
+    mean = ctx.reduce("MEAN", y, [-1], keepdim=True)
+    y = ctx.pointwise("SUB", y, mean)
+    y = conv(ctx, ctx.reshape(y, (4, 5, 5, 4)))
+    graph = check_pass(finish(ctx, y), carry_reshapes, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "MUL", "TANH", "MEAN", "SUB", "CONV_2D"]
+    assert graph.ops[0].output.origins == []  # clips and channels are not neighbours there
+
+
+def test_rows_are_not_changed_where_that_saves_nothing(tmp_path: Path) -> None:
+    ctx, (x,) = context((4, 5, 5, 3))
+    y = ctx.emit("TANH", ctx.reshape(x, (2, 2, 5, 5, 3)))
+    graph = check_pass(finish(ctx, y), carry_reshapes, tmp_path)
+    assert kinds(graph) == ["RESHAPE", "TANH"]
+
+
+def test_a_value_with_new_rows_is_still_the_layer_s(tmp_path: Path) -> None:
+    ctx, (x,) = context((4, 5, 5, 3))
+    y = ctx.emit("TANH", ctx.reshape(conv(ctx, x), (1, 4, 5, 5, 4)))
+    y.origins.append(Origin("clip", (0, 2, 3, 4, 1)))  # NCDHW in PyTorch
+    y = conv(ctx, ctx.reshape(y, (4, 5, 5, 4)))
+    graph = check_pass(finish(ctx, y), carry_reshapes, tmp_path)
+    assert kinds(graph) == ["CONV_2D", "TANH", "CONV_2D"]
+    assert only(graph, "TANH").output.origins == [Origin("clip", (1, 2, 3, 0), reshaped=True)]

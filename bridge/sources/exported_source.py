@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..artifact import Artifact, Signature, TensorSpec, digest, size_of
 from ..errors import SourceError
 from ..formats import EXPORTED
 from ..layers import identity_map
-from ..live import dtype_name
+from ..live import dtype_name, output_names
 from ..program import output_nodes, spine_of
+
+if TYPE_CHECKING:
+    import torch
 
 
 def read(path: Path) -> Artifact:
@@ -34,7 +38,7 @@ def read(path: Path) -> Artifact:
 
     spine = spine_of(program)
     outputs = output_nodes(program)
-    names = ["output"] if len(outputs) == 1 else [f"output_{i}" for i in range(len(outputs))]
+    names = _output_names(program)
     return Artifact(
         format=EXPORTED,
         path=path,
@@ -48,3 +52,17 @@ def read(path: Path) -> Artifact:
         layer_map=identity_map(spine.ids()),
         spine=spine,
     )
+
+
+def _output_names(program: torch.export.ExportedProgram) -> list[str]:
+    """Names of the tensor outputs, from the structure of the result that the program remembers."""
+    import torch
+    from torch.export.graph_signature import TensorArgument
+    from torch.utils import _pytree as pytree
+
+    leaves = [
+        torch.empty(()) if isinstance(spec.arg, TensorArgument) else None
+        for spec in program.graph_signature.output_specs
+        if spec.kind.name == "USER_OUTPUT"
+    ]
+    return output_names(pytree.tree_unflatten(leaves, program.call_spec.out_spec))

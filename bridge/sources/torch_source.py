@@ -7,7 +7,7 @@ import importlib.util
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,8 @@ def load_weights(module: torch.nn.Module, path: Path, *, trust_pickle: bool = Fa
     ]
     if misshapen:
         raise SourceError(f"the weights of {path} do not fit this module" + _some("", misshapen))
-    module.load_state_dict(state)
+    on_meta = any(tensor.is_meta for _, tensor in _tensors(module))
+    module.load_state_dict(state, assign=on_meta)  # there is nothing there to copy to
 
 
 def make_live(
@@ -144,10 +145,11 @@ def make_live(
 
     Raises:
         InputError: There are no inputs, or the module does not take them.
-        SourceError: Weights are NaN; they are named.
+        SourceError: Weights are NaN, or there are only their shapes; they are named.
     """
     import torch
 
+    _refuse_missing(module)
     _refuse_nan(module)
     module.eval()
     args: tuple[Any, ...] = ()
@@ -167,6 +169,12 @@ def make_live(
             hint="declare them with --input NAME=1x3x224x224, or give real ones with --inputs",
         )
     live = LiveModel(module=module, args=args, kwargs=kwargs, dynamic=dynamic)
+    for name, tensor in live.inputs().items():
+        if tensor.dtype is torch.bfloat16:
+            raise InputError(
+                f"input {name!r} is bfloat16, which NumPy and files of samples do not have",
+                hint="take float32 and cast it in forward, or convert module.float()",
+            )
     _try(live, seconds)
     return live
 
@@ -269,6 +277,22 @@ def _some(title: str, names: Sequence[str], shown: int = 5) -> str:
         return ""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"; {title + ': ' if title else ''}{', '.join(names[:shown])}{more}"
+
+
+def _refuse_missing(module: torch.nn.Module) -> None:
+    """Refuse a module that was made on the meta device, where tensors have a shape only."""
+    missing = [name for name, tensor in _tensors(module) if tensor.is_meta]
+    if missing:
+        raise SourceError(
+            "this module has no weights, but only their shapes (the meta device)"
+            + _some("", missing),
+            hint="give the weights with --weights, or make the module on the CPU",
+        )
+
+
+def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
 
 
 def _refuse_nan(module: torch.nn.Module) -> None:

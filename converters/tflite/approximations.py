@@ -55,8 +55,8 @@ def atanh(ctx: Context, x: Value) -> Value:
         ctx.pointwise("MUL", one_more[0], one_less[1]),
         ctx.pointwise("MUL", one_less[0], one_more[1]),
     )
-    total = ctx.pointwise("ADD", _twice_atanh(ctx, near), ctx.emit("LOG", rest))
-    return ctx.pointwise("MUL", total, 0.5)
+    small = ctx.pointwise("MUL", _twice_atanh(ctx, near), 0.5)
+    return ctx.pointwise("ADD", small, ctx.pointwise("MUL", ctx.emit("LOG", rest), 0.5))
 
 
 def log1p_near(ctx: Context, x: Value) -> Value:

@@ -27,7 +27,7 @@ from .functionalize import (
 from .inference import Result
 from .ir import Graph, Origin, Value, constant
 from .lowering import find_lowering
-from .sizes import Dim, is_static, shape_of, size_of
+from .sizes import Dim, example, is_static, shape_of, size_of
 
 if TYPE_CHECKING:
     import torch
@@ -81,9 +81,9 @@ class Lowerer:
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node not in self.constants:
                 self._lower_node(node)
+        self._add_outputs(output_names)
         if self.failures:
             raise UnsupportedError("exported → tflite", list(self.failures.values()))
-        self._add_outputs(output_names)
         return self.graph
 
     # -- inputs and outputs ------------------------------------------------------------------
@@ -99,7 +99,13 @@ class Lowerer:
             fake = node.meta.get("val")
             if node.name not in user_inputs or not isinstance(fake, torch.Tensor):
                 continue
-            value = Value(shape=shape_of(fake.shape), dtype=ir_dtype(fake.dtype), name=next(given))
+            name = next(given)
+            value = _placeholder(fake)
+            value.name = name
+            try:
+                ir_dtype(fake.dtype)
+            except ConversionError as error:
+                self._refuse(f"input {name}", error)
             self.graph.inputs.append(value)
             self.values[node] = value
             if self.options.keep_int64 and _is_int64(fake):
@@ -112,7 +118,11 @@ class Lowerer:
     def _add_outputs(self, names: Sequence[str]) -> None:
         nodes = {node.name: node for node in self.program.graph.nodes}
         for name, output in zip(names, output_nodes(self.program), strict=True):
-            value = self._value(nodes[output])
+            try:
+                value = self._value(nodes[output])
+            except ConversionError as error:
+                self._refuse(f"output {name}", error)
+                continue
             if self.options.keep_int64 and _is_int64(nodes[output].meta["val"]):
                 value = self.context.emit("CAST", value, shape=value.shape, dtype="int64")
             self.graph.outputs.append(value)
@@ -158,6 +168,7 @@ class Lowerer:
         self.context.contiguous = _reads_contiguous(node)
         packet, overload = _names(node.target)
         lowering = find_lowering(packet, overload)
+        _check_types(node)
         if lowering is None:
             return self._decompose(node)
         args, kwargs = self._arguments(node)
@@ -265,13 +276,16 @@ class Lowerer:
     # -- failures ----------------------------------------------------------------------------
 
     def _record(self, node: Node, error: ConversionError) -> None:
-        name = operator_name(node.target)
+        where = user_frame(node.meta.get("stack_trace") or "") or None
+        self._refuse(operator_name(node.target), error, where)
+
+    def _refuse(self, name: str, error: ConversionError, where: str | None = None) -> None:
         known = self.failures.get(name)
         hint = error.message + (f" ({error.hint})" if error.hint else "")
         self.failures[name] = UnsupportedOperator(
             operator=name,
             count=known.count + 1 if known else 1,
-            where=known.where if known else user_frame(node.meta.get("stack_trace") or "") or None,
+            where=known.where if known else where,
             hint=known.hint if known else hint,
         )
 
@@ -318,6 +332,16 @@ def _reads_contiguous(node: Node) -> bool:
     )
 
 
+def _check_types(node: Node) -> None:
+    """Raise ``ConversionError`` if TFLite has nothing for the type of an operand."""
+    import torch
+
+    for each in node.all_input_nodes:
+        value = each.meta.get("val")
+        if isinstance(value, torch.Tensor):
+            ir_dtype(value.dtype)
+
+
 def _is_int64(value: Any) -> bool:
     return str(value.dtype) == "torch.int64"
 
@@ -359,7 +383,10 @@ def _empty(value: Any) -> Any:
 
     if isinstance(value, list | tuple):
         return [_empty(each) for each in value]
-    return constant(np.empty([int(size) for size in value.shape], dtype=ir_dtype(value.dtype)))
+    shape = shape_of(value.shape)
+    if not is_static(shape):
+        raise Unsupported("it makes a tensor without elements of a size that changes")
+    return constant(np.empty(list(map(example, shape)), dtype=ir_dtype(value.dtype)))
 
 
 def _checked(made: Any, value: Any, operator: str) -> Any:

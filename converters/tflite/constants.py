@@ -31,6 +31,12 @@ _RANDOM = {
         "bernoulli", "multinomial", "normal_", "uniform_", "bernoulli_", "exponential_", "poisson",
     )
 }  # fmt: skip
+# These hold whatever the memory held.
+_UNDEFINED = {
+    f"aten.{name}"
+    for name in ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty",
+                 "new_empty_strided")
+}  # fmt: skip
 # A constant that is this much larger than what it is made of is cheaper to compute than to store.
 _GROWTH = 64
 _LARGE = 1 << 22
@@ -65,6 +71,9 @@ class Constants:
             target: Any = node.target
             args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self._argument(node))
             self._tensors[node] = target(*args, **kwargs)
+            # else each file would be another one
+            if str(getattr(target, "overloadpacket", target)) in _UNDEFINED:
+                self._tensors[node].zero_()
 
     def _argument(self, node: torch.fx.Node) -> Any:
         import torch

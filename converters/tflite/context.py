@@ -25,6 +25,10 @@ Number = bool | int | float
 
 _XNNPACK_RANK = 6  # of the tensors that the delegate takes
 
+# Their results have cells of their operands, as they are.
+_PASSING = frozenset(
+    {"RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SELECT_V2", "CONCATENATION", "TILE"}
+)
 _OF_BYTES = frozenset({"MAXIMUM", "MINIMUM", "RIGHT_SHIFT", "BITWISE_XOR"})
 # Type that few kernels take without quantization → those on two operands that do.
 _NARROW_KINDS = {
@@ -219,11 +223,25 @@ class Context:
         if x.data is not None and is_static(shape):
             return constant(np.broadcast_to(x.data, [example(size) for size in shape]))
         times = [1 if size == have else size for size, have in zip(shape, x.shape, strict=True)]
-        if x.dtype == FLOAT and is_static(times) and x.rank <= _XNNPACK_RANK:
+        delegated = x.dtype == FLOAT and is_static(times) and x.rank <= _XNNPACK_RANK
+        if delegated and not self._may_be_infinite(x):  # LiteRT's own MUL makes that finite
             # XNNPACK takes this, and BROADCAST_TO is up to 70 times slower than it or TILE
             ones = np.ones([example(size) for size in times], np.float32)
             return self.emit("MUL", x, constant(ones), shape=shape)
         return self.emit("TILE", x, self.shape_vector(times), shape=shape)
+
+    def _may_be_infinite(self, x: Value) -> bool:
+        """Whether a tensor has cells of a constant that is infinite, as masks of attention do."""
+        made_by = self.graph.producers()
+        waiting = [x]
+        while waiting:
+            value = waiting.pop()
+            if value.data is not None and value.dtype == FLOAT and np.isinf(value.data).any():
+                return True
+            op = made_by.get(value)
+            if op is not None and op.kind in _PASSING:
+                waiting += [each for each in op.inputs if each is not None]
+        return False
 
     def with_rank(self, x: Value, rank: int) -> Value:
         """Put axes of size 1 in front until a tensor has a rank."""

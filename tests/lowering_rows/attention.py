@@ -28,6 +28,8 @@ MATH = "aten._scaled_dot_product_attention_math"
 ROWS = [
     Row(ATTENTION, Q, K, V),
     Row(ATTENTION, Q[0], K[0], V[0], label="rank 3"),
+    Row(ATTENTION, Q[0], K, V, is_causal=True, label="one query for all"),
+    Row(ATTENTION, Q[:, :1], K, V, label="one head of queries"),
     Row(ATTENTION, Q[0, 0], K[0, 0], V[0, 0], label="rank 2"),
     Row(ATTENTION, Q[None], K[None], V[None], label="rank 5"),
     Row(ATTENTION, Q, K[:, :1], V[:, :1], label="one head for all"),

@@ -42,6 +42,8 @@ ROWS = [
         *(f32(2, 6, 4), SCALE, SHIFT, MEAN, VAR, False, 0.1, 1e-3),
         call=lambda *args: torch.native_batch_norm(*args)[0],
     ),
+    Row("aten.native_batch_norm", f32(2, 6, 4), SCALE, SHIFT, MEAN, VAR, False, 0.1, 1e-3),
+    Row("aten.native_batch_norm", f32(2, 6, 4), None, None, None, None, True, 0.1, 1e-3),
     Row(
         "aten._native_batch_norm_legit",
         *(f32(2, 6, 4), SCALE, SHIFT, MEAN, VAR, False, 0.1, 1e-3),

@@ -1,6 +1,6 @@
 """Pixel and channel shuffles."""
 
-from . import Row, f32, i64
+from . import Row, f32, i64, truths
 
 ROWS = [
     Row("aten.pixel_shuffle", f32(2, 12, 3, 4), 2),
@@ -9,6 +9,8 @@ ROWS = [
     Row("aten.pixel_shuffle", f32(12, 3, 4), 2, label="no batch"),
     Row("aten.pixel_shuffle", f32(2, 3, 8, 3, 4), 2, label="two batches"),
     Row("aten.pixel_shuffle", i64(2, 12, 3, 4), 2),
+    Row("aten.pixel_shuffle", truths(2, 12, 3, 4), 2),
+    Row("aten.pixel_unshuffle", truths(2, 3, 4, 6), 2),
     Row(
         "aten.pixel_shuffle",
         f32(2, 12, 3, 4),

@@ -144,7 +144,7 @@ ROWS = [
     Row("aten.index_put", f32(2, 4, 5), [None, at(3, 3)], f32(2, 2, 5), True),
     Row("aten.index_put", i64(4, 5), [at(3, 1)], i64(2, 5)),
     Row("aten.index_put", truths(4, 5), [at(3, 1)], truths(2, 5)),
-    Row("aten.index_put", truths(4, 5), [at(3, 1)], truths(2, 5), True, unsupported="truth values"),
+    Row("aten.index_put", truths(4, 5), [at(3, 1)], truths(2, 5), True),
     Row("aten.index_put", f32(4096, 2), [torch.arange(2048).flip(0)], f32(2048, 2), label="many"),
     Row(
         "aten.index_put",

@@ -2,7 +2,7 @@
 
 import torch
 
-from . import Row, const, f32, i64
+from . import Row, const, f32, i64, truths
 
 ROWS_OF = i64(4, 3, low=0, high=5)  # with equal numbers in a row
 FEW = i64(2, 3, low=0, high=4)
@@ -91,4 +91,18 @@ ROWS = [
     Row("aten.scatter_reduce.two", i64(4, 5), 0, FEW, i64(2, 3), "prod", include_self=False),
     Row("aten.scatter_reduce.two", f32(), 0, torch.tensor(0), f32(), "amin"),
     Row("aten.scatter_reduce.two", i64(4, 5), 0, FEW, i64(2, 3), "mean", unsupported="rounded"),
+    *(
+        Row(
+            "aten.scatter_reduce",
+            truths(4, 5),
+            1,
+            ROWS_OF,
+            truths(4, 3),
+            reduce=reduce,
+            include_self=include_self,
+            label=f"{reduce} {include_self}",
+        )
+        for reduce in ("sum", "prod", "amax", "amin")
+        for include_self in (True, False)
+    ),
 ]

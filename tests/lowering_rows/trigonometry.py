@@ -49,6 +49,8 @@ ROWS = [
         Row(f"aten.{name}", NOT_A_NUMBER, label="not a number")
         for name in ("sin", "sinc", "atan", "asin", "acos", "tanh", "asinh", "acosh", "atanh")
     ),
+    Row("aten.tan", f32(400, low=-100.0, high=100.0), label="turns"),
+    Row("aten.tan", torch.tensor([1.5707, 1.5709, -4.7123, 10.99557]), label="near poles"),
     Row("aten.sinc", torch.tensor([0, 1, -2])),
     Row("aten.asin", UNIT, label="unit"),
     Row("aten.acos", UNIT, label="unit"),

@@ -11,9 +11,6 @@ from .rules import Label, Reshaping, Rule, rule_of
 
 # What a transpose costs beside its elements: it is an operator of its own.
 _PER_TRANSPOSE = 64
-# What it costs to move axes of size 1 only, which takes a reshape: of two equal choices the one
-# without it is better.
-_PER_RESHAPE = 1
 # A reshape that moves axes of size 1 copies, but in order; beside another one it is none.
 _PER_RESHAPE = 8
 
@@ -69,7 +66,9 @@ class Edge:
         known = self._known.get((source, reader))
         if known is None:
             written = self.source.result(self.output, source)
-            wanted = [compose(self.view, each) for each in self.reader.accepts(self.operand, reader)]
+            wanted = [
+                compose(self.view, each) for each in self.reader.accepts(self.operand, reader)
+            ]
             known = self.root.elements + _PER_TRANSPOSE
             if written in wanted:
                 known = 0

@@ -17,7 +17,7 @@ from ..dtypes import FLOAT, INTEGER, is_float
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import Size
+from ..sizes import Size, broadcast
 from .linear import matrix_product
 
 _MASKED = -1e30  # far below any score, so that its exponential is zero, and not infinite
@@ -132,6 +132,9 @@ def _attention(
     grouped: bool,
 ) -> Attention:
     """``softmax(query * scale @ key.mT + mask) @ value``."""
+    if not grouped:
+        lead = broadcast(*(each.shape[:-2] for each in (query, key, value)))
+        query = ctx.expand(query, (*lead, *query.shape[-2:]))
     shape = (*query.shape[:-1], value.shape[-1])
     if scale is None:
         scale = 1 / math.sqrt(ctx.static(query.shape[-1], "query"))

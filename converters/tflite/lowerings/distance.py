@@ -13,7 +13,7 @@ from ..dtypes import FLOAT
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import example
+from ..sizes import broadcast, example
 from .reduction import Dims, accumulated, axes_of, extreme, sum_
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _matrix_norm(
     if isinstance(order, str) or abs(order) not in (1, math.inf):
         raise unsupported("ord", order, "singular values are not expressible")
     summed, ranked = (rows, columns) if abs(order) == 1 else (columns, rows)
+    if x.shape[ranked] == 0:  # the kernel begins with the lowest number
+        return ctx.filled(ctx.shape, 0, FLOAT)
     sums = ctx.reduce("SUM", ctx.emit("ABS", x), [summed], keepdim=True)
     kind = "REDUCE_MAX" if order > 0 else "REDUCE_MIN"
     found = extreme(ctx, kind, sums, ranked, keepdim=True)
@@ -144,7 +146,14 @@ def pairwise_distance(
 def cosine_similarity(ctx: Context, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> Value:
     """cosine_similarity(x1, x2, int dim=1, float eps=1e-08) -> the product of two unit vectors."""
     left, right = ctx.promoted(x1, x2, dtype=FLOAT)
-    axes = [dim % left.rank]
+    axes = axes_of(left, dim)
+    for axis in axes:  # the lengths are those of vectors of one size
+        shapes = [each.shape for each in (left, right)]
+        size = broadcast(*((shape[axis],) for shape in shapes))
+        left, right = (
+            ctx.expand(each, (*each.shape[:axis], *size, *each.shape[axis + 1 :]))
+            for each in (left, right)
+        )
     units = [
         ctx.pointwise(
             "DIV", each, ctx.pointwise("MAXIMUM", _norm(ctx, each, 2, axes, keepdim=True), eps)

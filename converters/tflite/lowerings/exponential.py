@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import approximations as approximate
 from ..context import Context, Number
-from ..dtypes import FLOAT, is_float
+from ..dtypes import FLOAT, INTEGER, is_float
 from ..ir import Value
 from ..lowering import lowers
 
@@ -150,7 +150,25 @@ def power(ctx: Context, base: Value | Number, exponent: Value | Number) -> Value
     elif float(base) == math.e and isinstance(exponent, Value):
         return exp(ctx, exponent)
     # XNNPACK refuses POW, but EXP(p · LOG(x)) would lose digits, negative bases and NaN
-    return ctx.pointwise("POW", base, exponent, dtype=ctx.dtype)
+    if is_float(ctx.dtype) or not isinstance(exponent, Value):
+        return ctx.pointwise("POW", base, exponent, dtype=ctx.dtype)
+    return _integer_power(ctx, base, exponent)
+
+
+def _integer_power(ctx: Context, base: Value | Number, exponent: Value) -> Value:
+    """POW, whose kernel refuses negative exponents: only of 1 and -1 are these powers not 0."""
+    x, power = ctx.promoted(base, exponent, dtype=INTEGER)
+    if power.data is None or bool((power.data < 0).any()):
+        size = ctx.constant(np.abs(x.data)) if x.data is not None else ctx.emit("ABS", x)
+        vanishing = ctx.pointwise(
+            "LOGICAL_AND", ctx.pointwise("LESS", power, 0), ctx.pointwise("GREATER", size, 1)
+        )
+        zero = ctx.with_rank(ctx.scalar(0, INTEGER), x.rank)
+        x = ctx.emit("SELECT_V2", vanishing, zero, x)
+        power = (
+            ctx.constant(np.abs(power.data)) if power.data is not None else ctx.emit("ABS", power)
+        )
+    return ctx.cast(ctx.pointwise("POW", x, power), ctx.dtype)
 
 
 def _number(exponent: Value | Number) -> Number | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..context import Context
+from ..dtypes import FLOAT
 from ..errors import unsupported
 from ..ir import Array, Value
 from ..lowering import lowers
@@ -126,10 +127,15 @@ def native_batch_norm(
 ) -> list[Value | None]:
     """native_batch_norm(input, weight, bias, running_mean, running_var, …) -> as batch_norm.
 
-    The saved statistics, which only a backward pass reads, are not made.
+    The statistics are empty unless they are the batch's.
     """
     args = (x, weight, bias, running_mean, running_var, training, momentum, eps)
-    return [batch_norm(ctx, *args), None, None]
+    normal = batch_norm(ctx, *args)
+    if running_mean is not None and running_var is not None:
+        return [normal, *[ctx.filled((0,), 0, FLOAT)] * 2]
+    axes = [axis for axis in range(x.rank) if axis != 1]
+    _, *saved = _standardized(ctx, x, axes, eps)  # dead code unless something reads it
+    return [normal, *(ctx.reshape(each, (x.shape[1],)) for each in saved)]
 
 
 @lowers("aten._native_batch_norm_legit.no_stats")

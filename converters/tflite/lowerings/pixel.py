@@ -11,6 +11,8 @@ from ..sizes import product
 @lowers("aten.pixel_shuffle")
 def pixel_shuffle(ctx: Context, x: Value, upscale_factor: int) -> Value:
     """pixel_shuffle(self, upscale_factor) -> channel shuffle, DEPTH_TO_SPACE."""
+    if x.dtype == "bool":  # which DEPTH_TO_SPACE does not take
+        return ctx.cast(pixel_shuffle(ctx, ctx.cast(x, "uint8"), upscale_factor), "bool")
     channels = ctx.static(x.shape[-3], "self")
     block = upscale_factor * upscale_factor
     flat = ctx.reshape(x, (product(x.shape[:-3]), *x.shape[-3:]))
@@ -23,6 +25,8 @@ def pixel_shuffle(ctx: Context, x: Value, upscale_factor: int) -> Value:
 @lowers("aten.pixel_unshuffle")
 def pixel_unshuffle(ctx: Context, x: Value, downscale_factor: int) -> Value:
     """pixel_unshuffle(self, downscale_factor) -> SPACE_TO_DEPTH, channel shuffle."""
+    if x.dtype == "bool":  # which SPACE_TO_DEPTH does not take
+        return ctx.cast(pixel_unshuffle(ctx, ctx.cast(x, "uint8"), downscale_factor), "bool")
     flat = ctx.reshape(x, (product(x.shape[:-3]), *x.shape[-3:]))
     made = ctx.emit("SPACE_TO_DEPTH", ctx.channels_last(flat), block_size=downscale_factor)
     block = downscale_factor * downscale_factor

@@ -136,8 +136,8 @@ def _last_of(ctx: Context, x: Value, axis: int, rows: Value, updates: Value) -> 
 
 def sums_at(ctx: Context, rows: Value, updates: Value, shape: Shape) -> Value:
     """Zeros of a shape, to whose rows updates are added."""
-    if updates.dtype == "bool":
-        raise unsupported("self", "a tensor of truth values", "cast it to integers")
+    if updates.dtype == "bool":  # whose sum is whether any is true
+        return ctx.cast(sums_at(ctx, rows, ctx.cast(updates, INTEGER), shape), "bool")
     places = ctx.reshape(rows, (product(rows.shape), 1))
     return ctx.emit(
         "SCATTER_ND", places, updates, ctx.shape_vector(shape), shape=shape, dtype=updates.dtype

@@ -180,6 +180,10 @@ def scatter_reduce(
         return scatter_add(ctx, x, dim, index, src)
     if reduce == "mean" and x.dtype != "float32":
         raise unsupported("reduce", reduce, "the mean of integers is rounded; cast to float")
+    if x.dtype not in ("float32", INTEGER):  # of these the reductions have no kernels
+        numbers = [ctx.cast(each, INTEGER) for each in (x, src)]
+        made = scatter_reduce(ctx, numbers[0], dim, index, numbers[1], reduce, include_self)
+        return ctx.cast(made, x.dtype)
     if x.rank == 0 or index.rank == 0:
         line, index, src = (ctx.reshape(each, (1,)) for each in (x, index, src))
         return ctx.reshape(scatter_reduce(ctx, line, 0, index, src, reduce, include_self), x.shape)

@@ -13,6 +13,10 @@ from ..dtypes import FLOAT
 from ..ir import Value
 from ..lowering import lowers
 
+# π and π/2 in parts that are short enough for their products with, and differences from, float32
+# numbers to be exact.
+_PI = (3.140625, 0.0009675025939941406, 1.5099579897537296e-07)
+_HALF_PI = (1.5703125, 0.000483826794896558)
 _SMALL = 1 << 10  # elements up to which a constant is stored rather than filled when it runs
 
 
@@ -30,8 +34,21 @@ def cos(ctx: Context, x: Value) -> Value:
 
 @lowers("aten.tan")
 def tan(ctx: Context, x: Value) -> Value:
-    """tan(Tensor self) -> SIN / COS."""
-    return ctx.pointwise("DIV", sin(ctx, x), cos(ctx, x))
+    """tan(Tensor self) -> SIN(r) / (SIN(π/2 - |r|) - e · SIN(r)) with r + e = x - kπ.
+
+    A COS is exact to the last place of 1, which is nothing near a pole.
+    """
+    x = ctx.cast(x, FLOAT)
+    turns = ctx.emit("ROUND", ctx.pointwise("MUL", x, 1 / math.pi))
+    for part in _PI[:2]:
+        x = ctx.pointwise("SUB", x, ctx.pointwise("MUL", turns, part))
+    last = ctx.pointwise("MUL", turns, _PI[2])
+    rest = ctx.pointwise("SUB", x, last)
+    rounded_off = ctx.pointwise("SUB", ctx.pointwise("SUB", x, rest), last)
+    short = ctx.pointwise("SUB", _HALF_PI[0], ctx.emit("ABS", rest))
+    up, across = ctx.emit("SIN", rest), ctx.emit("SIN", ctx.pointwise("ADD", short, _HALF_PI[1]))
+    across = ctx.pointwise("SUB", across, ctx.pointwise("MUL", rounded_off, up))
+    return ctx.pointwise("DIV", up, across)
 
 
 @lowers("aten.sinc")

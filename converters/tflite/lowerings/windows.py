@@ -189,6 +189,11 @@ def every(ctx: Context, x: Value, axis: int, start: int, count: Size, step: int)
         missing[axis] = (0, place)
         x, place = ctx.pad(x, missing), 0
     steps = ctx.slice(x, axis, start - place, count * step)
+    following = x.shape[axis + 1] if axis + 1 < x.rank else None
+    if isinstance(following, int):
+        # the cells of a step follow one another along the next axis
+        joined = (*x.shape[:axis], count, step * following, *x.shape[axis + 2 :])
+        return ctx.slice(ctx.reshape(steps, joined), axis + 1, place * following, following)
     split = (*x.shape[:axis], count, step, *x.shape[axis + 1 :])
     cells = ctx.slice(ctx.reshape(steps, split), axis + 1, place, 1)
     return ctx.reshape(cells, (*x.shape[:axis], count, *x.shape[axis + 1 :]))

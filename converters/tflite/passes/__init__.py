@@ -15,7 +15,6 @@ from .carry_reshapes import carry_reshapes
 from .common_subexpressions import share_subexpressions
 from .dead_code import remove_dead_code
 from .drop_units import drop_units
-from .fold_affine import fold_affine
 from .fuse_activation import fuse_activation
 from .fuse_padding import fuse_padding
 from .group_heads import group_heads
@@ -25,9 +24,12 @@ from .hoist_slices import hoist_slices
 from .identities import remove_identities
 from .leave_broadcasts import leave_broadcasts
 from .mask_scores import mask_scores
+from .merge_branches import merge_branches
 from .merge_constants import merge_constants
+from .merge_moves import merge_moves
 from .merge_reshapes import merge_reshapes
 from .recognize_activations import recognize_activations
+from .refused_first import refused_first
 from .rotations import simplify_rotations, split_evenly
 from .route_channels import route_channels
 from .simplify_shapes import simplify_shapes
@@ -57,6 +59,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_identities(graph)
     drop_units(graph)
     merge_reshapes(graph)
+    merge_moves(graph)
     hoist_slices(graph)
     remove_dead_code(graph)
     split_linear(graph)
@@ -66,11 +69,12 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     assign_layouts(graph, *boundary_orders(graph, options.channels_last))
     remove_identities(graph)
     merge_reshapes(graph)
+    merge_moves(graph)
     carry_reshapes(graph)
     simplify_shapes(graph)
     remove_dead_code(graph)
     hoist_factors(graph)
-    fold_affine(graph)
+    merge_branches(graph)
     simplify_rotations(graph)
     split_evenly(graph)
     fuse_activation(graph)
@@ -79,5 +83,6 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     split_wide(graph)
     share_subexpressions(graph)
     remove_dead_code(graph)
+    refused_first(graph)
     if options.float16_weights:
         halve_weights(graph)

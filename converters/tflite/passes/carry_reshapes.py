@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..ir import Graph, Op, Origin, Value, constant, identity, integers
 from ..layout.axes import regrouped
 from ..layout.rules import POINTWISE
-from ..sizes import Dim, Shape
+from ..sizes import Dim, Shape, example
 
 _MOST_AXES = 5  # of what XNNPACK's FULLY_CONNECTED takes
 _REDUCTIONS = frozenset({"MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"})
@@ -169,7 +169,7 @@ def _saved(region: _Region, rows: Shape, around: _Surroundings) -> int:
 def _convert(graph: Graph, region: _Region, rows: Shape) -> None:
     """Give the operators of a region other rows."""
     around = _Surroundings(graph.producers(), graph.users(), set(graph.outputs))
-    before: dict[Op, list[Op]] = {}
+    first: list[Op] = []
     after: dict[Op, list[Op]] = {}
     same: dict[Value, Value] = {}
     entered: dict[Value, Value] = {}
@@ -182,10 +182,11 @@ def _convert(graph: Graph, region: _Region, rows: Shape) -> None:
                     op.inputs[index] = _constant(value, region.rows, rows)
             elif value in region.read:
                 if value not in entered:
-                    entered[value] = _entering(value, rows, around, before.setdefault(op, []))
-                    same.update(
-                        (each.output, entered[value]) for each in around.reshapes(value, rows)
-                    )
+                    source = around.source.get(value)
+                    made = first if source is None else after.setdefault(source, [])
+                    entered[value] = _entering(value, rows, around, made)
+                    views = around.reshapes(value, rows)
+                    same.update((each.output, entered[value]) for each in views)
                 op.inputs[index] = entered[value]
         _rename(op, len(rows))
     for op in region.ops:
@@ -195,7 +196,7 @@ def _convert(graph: Graph, region: _Region, rows: Shape) -> None:
             value.shape = (*rows, old[-1])
             if not around.is_free(value, region):
                 back = Value(shape=old, dtype=value.dtype, origins=value.origins)
-                after.setdefault(op, []).append(_reshape(value, back))
+                after.setdefault(op, []).append(_reshape(value, back, op.layers))
                 outside = [each for each in readers if each not in region.ops]
                 for each in outside:
                     if each.kind != "RESHAPE":
@@ -208,8 +209,7 @@ def _convert(graph: Graph, region: _Region, rows: Shape) -> None:
         new_value.origins += [o for o in old_value.origins if o not in new_value.origins]
     graph.ops = [
         each
-        for op in graph.ops
-        for each in (*before.get(op, ()), op, *after.get(op, ()))
+        for each in (*first, *(x for op in graph.ops for x in (op, *after.get(op, ()))))
         if not gone.intersection(each.outputs)
     ]
     graph.replace(same)
@@ -225,20 +225,21 @@ def _entering(value: Value, rows: Shape, around: _Surroundings, made: list[Op]) 
         origin.origins += list(_reshaped(value.origins, value.shape, shape))
         return origin
     result = Value(shape=shape, dtype=value.dtype)
-    made.append(_reshape(value if origin is None else origin, result))
+    layers = around.users[value][0].layers
+    made.append(_reshape(value if origin is None else origin, result, layers))
     return result
 
 
-def _reshape(value: Value, result: Value) -> Op:
+def _reshape(value: Value, result: Value, layers: tuple[str, ...]) -> Op:
     sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
-    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes})
+    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, layers)
 
 
 def _constant(value: Value, old: Shape, rows: Shape) -> Value:
     assert value.data is not None
     whole = value.shape[:-1] == old and any(size != 1 for size in old)
-    shape = (*(rows if whole else (1,) * len(rows)), value.shape[-1])
-    return constant(value.data.reshape([int(size) for size in shape]), name=value.name)  # type: ignore[arg-type]
+    shape: Shape = (*(rows if whole else (1,) * len(rows)), value.shape[-1])
+    return constant(value.data.reshape([example(size) for size in shape]), name=value.name)
 
 
 def _rename(op: Op, last: int) -> None:

@@ -71,7 +71,7 @@ def _summands(
     ]
     if (factor == 1).all():
         return next((each for each in found if each), [])
-    return sum(found, []) if len(found) == 2 and all(found) else []
+    return [*found[0], *found[1]] if len(found) == 2 and all(found) else []
 
 
 def _forget(value: Value, parts: list[Op], source: dict[Value, Op]) -> None:

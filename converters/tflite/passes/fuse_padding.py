@@ -113,7 +113,7 @@ def _widened(pad: Op, op: Op, more: list[int]) -> tuple[list[Op], list[Op]]:
     assert operand is not None
     op.options["padding"] = "SAME"
     op.layers = pad.layers + op.layers
-    sizes = [operand.shape[axis] + cells for axis, cells in enumerate(more, start=1)]
+    sizes = [example(operand.shape[axis]) + cells for axis, cells in enumerate(more, start=1)]
     strides = (op.options["stride_h"], op.options["stride_w"])
     counts = [-(-size // stride) for size, stride in zip(sizes, strides, strict=True)]
     wider = Value(shape=(operand.shape[0], *sizes, operand.shape[3]), dtype=operand.dtype)
@@ -143,9 +143,9 @@ def _surrounded(pad: Op) -> list[Op]:
             continue
         blocks = []
         for width in widths:
-            shape = [example(size) for size in value.shape]
-            shape[axis] = int(width)
-            blocks.append(constant(np.broadcast_to(fill.data, shape)))
+            block = [example(size) for size in value.shape]
+            block[axis] = int(width)
+            blocks.append(constant(np.broadcast_to(fill.data, block)))
         parts = [each for each in (blocks[0], value, blocks[1]) if each.elements]
         shape = (
             *value.shape[:axis],

@@ -14,16 +14,17 @@ _MOVES = frozenset(
 # ... or all of their operands.
 _JOINS = frozenset({"ADD", "SUB", "CONCATENATION", "SPLIT"})
 _MOST = 24  # operators that a number may pass
+_LARGE = 1 << 18  # elements of a constant that is not copied for the sake of a factor
 
 
 def hoist_factors(graph: Graph) -> None:
     """Multiply weights by a number instead of what is computed with them.
 
     The scale of attention moves from the scores or the query, through the rotation of channels
-    and the split into heads, to the projection. Afterwards no MUL or DIV by one number has an
-    operand that is made of linear layers, convolutions and products by constants of one number for
-    each channel, by operators that a number commutes with. What lies between holds no layer's
-    result any more.
+    and the split into heads, to the projection, or to the angles of the rotation, which are
+    constants too. Afterwards no MUL or DIV by one number has an operand that is made of linear
+    layers, convolutions and products by constants by operators that a number commutes with. What
+    lies between holds no layer's result any more.
     """
     source, users = graph.producers(), graph.users()
     outputs = set(graph.outputs)
@@ -100,7 +101,7 @@ def _takes(op: Op) -> bool:
     found = affine_of(op)
     if found is None or op.kind not in ("MUL", "DIV"):
         return False
-    return found[1].size == 1 or found[1].size == found[1].shape[-1]
+    return bool(found[1].size <= _LARGE)
 
 
 def _passes(op: Op) -> list[Value] | None:

@@ -1,0 +1,114 @@
+"""Sizes that change from call to call, in the files of the direct compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from tflite_nets import Classifier, Encoder, Segmenter, Tagger, computes, convert, passed, tokens
+from typer.testing import CliRunner
+
+import bridge
+from bridge.api import SourceOptions
+from bridge.cli.validate import validate
+
+
+@pytest.mark.parametrize(
+    ("declared", "batches", "heights", "widths"),
+    [
+        ("x=?x3x32x32", (1, 2, 5), (32,), (32,)),
+        ("x=?x3x?32x32", (1, 3), (32, 48, 64), (32,)),
+        ("x=1x3x?32x?32", (1,), (32, 64), (32, 96)),
+    ],
+)
+def test_batch_and_image_size(
+    declared: str,
+    batches: tuple[int, ...],
+    heights: tuple[int, ...],
+    widths: tuple[int, ...],
+    tmp_path: Path,
+) -> None:
+    module = Classifier()
+    result = passed(convert(module, None, tmp_path, declared=[declared]))
+    path = result.artifacts["tflite"].path
+    for batch in batches:
+        for height in heights:
+            for width in widths:
+                computes(path, module, {"x": torch.randn(batch, 3, height, width)})
+
+
+def test_a_picture_of_any_size_goes_down_and_up(tmp_path: Path) -> None:
+    module = Segmenter()
+    result = passed(convert(module, None, tmp_path, declared=["image=?x3x?16x16"]))
+    for batch, height in ((1, 16), (3, 40)):
+        computes(
+            result.artifacts["tflite"].path, module, {"image": torch.randn(batch, 3, height, 16)}
+        )
+
+
+@pytest.mark.parametrize("shape", ["?x16", "1x?16", "?x?16"])
+def test_batch_and_length_of_a_sequence(shape: str, tmp_path: Path) -> None:
+    module = Encoder()
+    declared = [f"ids={shape}:int64:0..49", f"mask={shape}:int64:0..1"]
+    result = passed(convert(module, None, tmp_path, declared=declared))
+    for batch in (1, 2, 5) if shape.startswith("?") else (1,):
+        for steps in (1, 5, 16, 33) if shape.endswith("?16") else (16,):
+            computes(result.artifacts["tflite"].path, module, tokens(batch, steps))
+
+
+@pytest.mark.parametrize("shape", ["?x12", "1x?12", "?x?12"])
+def test_batch_and_length_of_a_recurrent_layer(shape: str, tmp_path: Path) -> None:
+    module = Tagger()
+    result = passed(convert(module, None, tmp_path, declared=[f"ids={shape}:int64:0..49"]))
+    for batch in (1, 3) if shape.startswith("?") else (1,):
+        for steps in (1, 12, 70) if shape.endswith("?12") else (12,):
+            ids = torch.randint(0, 50, (batch, steps))
+            computes(result.artifacts["tflite"].path, module, {"ids": ids})
+
+
+def test_a_size_is_changing_in_the_signature_and_in_the_file(tmp_path: Path) -> None:
+    result = convert(Classifier(), None, tmp_path, declared=["x=?x3x?32x32"], validate=False)
+    artifact = result.artifacts["tflite"]
+    assert [spec.shape for spec in artifact.signature.inputs] == [(None, 3, None, 32)]
+    assert [spec.shape for spec in artifact.signature.outputs] == [(None, 5), (None, 8, None, 16)]
+    found = bridge.inspect(artifact.path).signature
+    assert [spec.shape for spec in found.inputs] == [(None, 3, None, 32)]
+
+
+def test_a_size_that_the_model_needs_as_a_number_is_named(tmp_path: Path) -> None:
+    class Fixed(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.shape[1] == 8 else x + 1
+
+    result = convert(Fixed(), None, tmp_path, declared=["x=2x?8"])
+    assert result.exit_code == 2
+    (detail,) = [each.detail for each in result.outcomes if each.subject == "torch-export"]
+    assert "specialized it to be a constant (8)" in detail
+    assert "give that dimension a fixed size" in detail
+    assert "bridge/" not in detail
+
+
+def test_a_folder_is_validated_at_another_size(tmp_path: Path) -> None:
+    """``driftbridge validate`` on real inputs of a size that the conversion never saw."""
+    declared = ["ids=?x?16:int64:0..49", "mask=?x?16:int64:0..1"]
+    passed(convert(Encoder(), None, tmp_path / "out", declared=declared))
+    samples = {name: each.numpy() for name, each in tokens(3, 23).items()}
+    np.savez(tmp_path / "real.npz", **samples)  # type: ignore[arg-type]
+    comparison = bridge.validate(
+        tmp_path / "out", source_options=SourceOptions(real=tmp_path / "real.npz")
+    )
+    assert comparison.exit_code == 0
+    validation = comparison.report["validation"]
+    assert validation["inputs"]["samples"] == 3
+    for target in validation["targets"].values():
+        assert target["verdict"] == "pass"
+        assert target["layers"]["mapped"] > 0
+    app = typer.Typer()
+    app.command()(validate)
+    done = CliRunner().invoke(
+        app, [str(tmp_path / "out"), "--inputs", str(tmp_path / "real.npz"), "--samples", "1"]
+    )
+    assert done.exit_code == 0, done.output
