@@ -12,7 +12,7 @@ from typing import Any
 
 from ..artifact import Artifact, Signature, TensorSpec
 from ..availability import version_of
-from ..errors import UnsupportedError, UnsupportedOperator, UsageError
+from ..errors import ConversionError, UnsupportedError, UnsupportedOperator, UsageError
 from ..formats import ONNX, SAVED_MODEL, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..outcome import Stage
@@ -25,7 +25,7 @@ from ._onnx2tf.trace import Conversion, trace
 
 TOOLCHAIN = "onnx2tf"
 SIGNATURE = "serving_default"
-_LAYOUTS = ("source", "nhwc")
+_LAYOUTS = {"nchw": "source", "nhwc": "nhwc"}
 _AXES = {3: ("NCW", "NWC"), 4: ("NCHW", "NHWC"), 5: ("NCDHW", "NDHWC")}
 
 # the last conversion of this process: both hops of a job start from the same one
@@ -76,9 +76,7 @@ def to_tflite(task: HopTask) -> HopResult:
 def _conversion(task: HopTask) -> Conversion:
     """Return what onnx2tf makes of the task's source, from memory if it was the last one."""
     source = _source(task)
-    io_layout = task.options.get("io_layout", "source")
-    if io_layout not in _LAYOUTS:
-        raise UsageError(f"io_layout is {io_layout!r}", hint=f"one of {', '.join(_LAYOUTS)}")
+    io_layout = _layout(task.options.get("io_layout") or ["nchw"])
     task.enter(Stage.LOAD)
     key = (source.sha256, io_layout)
     if key in _latest:
@@ -93,6 +91,19 @@ def _conversion(task: HopTask) -> Conversion:
     made = run_onnx2tf(prepared, io_layout, task.out.parent)
     _latest[key] = trace(prepared, made, io_layout, task.enter)
     return _latest[key]
+
+
+def _layout(asked: Sequence[str]) -> str:
+    """What onnx2tf calls the layout that was asked for."""
+    for text in asked:
+        name, _, layout = text.rpartition("=")
+        if layout not in _LAYOUTS:
+            raise UsageError(f"--io-layout {text} is not known", hint="nhwc, or NAME=nhwc")
+        if name:
+            raise ConversionError(
+                f"--io-layout {text}: onnx2tf moves the channels of all images or of none"
+            )
+    return _LAYOUTS[asked[-1]]
 
 
 def _source(task: HopTask) -> Artifact:

@@ -266,7 +266,7 @@ class Bench:
         convert: Callable[..., Any],
         source: Artifact,
         examples: Path | None = None,
-        **options: str,
+        **options: Any,
     ) -> Artifact:
         """Convert in the toolchain, and return the artifact that it made."""
         hop = next(each for each in HOPS if each.convert is convert)
@@ -298,7 +298,7 @@ class Bench:
             notes=tuple(answer["notes"]),
         )
 
-    def converted(self, name: str, io_layout: str = "source") -> tuple[Artifact, Artifact]:
+    def converted(self, name: str, io_layout: str = "nchw") -> tuple[Artifact, Artifact]:
         """The TFLite file and the SavedModel of a net."""
         if (name, io_layout) not in self.results:
             model, inputs, _ = exported(name)
@@ -307,8 +307,8 @@ class Bench:
             examples = folder / "examples.npz"
             np.savez(examples, *inputs)
             self.results[name, io_layout] = (
-                self.run(to_tflite, source, examples, io_layout=io_layout),
-                self.run(to_saved_model, source, examples, io_layout=io_layout),
+                self.run(to_tflite, source, examples, io_layout=[io_layout]),
+                self.run(to_saved_model, source, examples, io_layout=[io_layout]),
             )
         return self.results[name, io_layout]
 

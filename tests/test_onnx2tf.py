@@ -84,7 +84,7 @@ def test_the_tflite_file_takes_and_gives_what_the_torch_module_does(
             assert_close(actual[0], wanted)
 
 
-@pytest.mark.parametrize("io_layout", ["source", "nhwc"])
+@pytest.mark.parametrize("io_layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("runtime", ["litert-builtin", "tensorflow"])
 def test_every_mapped_tensor_is_its_layer(
@@ -139,11 +139,11 @@ def test_equal_sizes_do_not_hide_the_layout(bench: Bench) -> None:
 
 def test_the_second_hop_takes_the_first_ones_conversion(bench: Bench) -> None:
     source = described(exported("cancer_mlp")[0], new_folder(bench.folder))
-    bench.run(to_saved_model, source, io_layout="nhwc")
+    bench.run(to_saved_model, source, io_layout=["nhwc"])
     bench.said.clear()
-    bench.run(to_tflite, source, io_layout="nhwc")
+    bench.run(to_tflite, source, io_layout=["nhwc"])
     assert not any("converting" in line for line in bench.said)
-    bench.run(to_tflite, source, io_layout="source")
+    bench.run(to_tflite, source)
     assert any("converting" in line for line in bench.said)
 
 
@@ -206,9 +206,12 @@ def test_a_failure_names_the_operator(bench: Bench) -> None:
 
 def test_an_unknown_layout_is_refused(bench: Bench) -> None:
     source = described(model_of("Relu", shape=[2, 3]), new_folder(bench.folder))
-    with pytest.raises(WorkFailure) as caught:
-        bench.run(to_tflite, source, io_layout="nwhc")
-    assert caught.value.hint == "one of source, nhwc"
+    with pytest.raises(WorkFailure, match="nwhc is not known") as caught:
+        bench.run(to_tflite, source, io_layout=["nwhc"])
+    assert caught.value.usage
+    with pytest.raises(WorkFailure, match="of all images or of none") as caught:
+        bench.run(to_tflite, source, io_layout=["nhwc", "x=nchw"])
+    assert not caught.value.usage
 
 
 def test_names_that_tensorflow_cannot_use_still_find_their_tensors(bench: Bench) -> None:

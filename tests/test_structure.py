@@ -31,6 +31,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("artifact",),
     ("live", "samples", "inspection", "toolchain"),
     ("program", "worker"),
+    ("mutation",),
     ("hop",),
     ("planning",),
     ("sources",),

@@ -16,6 +16,8 @@ from ..sizes import Size, is_static
 from .contraction import contract
 from .windows import every, lowers_axes
 
+_MOST_RUNS = 4  # slices along an axis that are faster than leaving XNNPACK for a GATHER
+
 
 @lowers_axes("aten.upsample_nearest{}d")
 def upsample_nearest(
@@ -263,9 +265,27 @@ def _nearest(ctx: Context, x: Value, scales: Sequence[float | None], packet: str
         elif step > 0 and np.array_equal(picked, picked[0] + np.arange(out) * step):
             last = every(ctx, last, axis + 1, int(picked[0]), out, step)
         else:
-            # RESIZE_NEAREST_NEIGHBOR is not on XNNPACK either
-            last = _gather(ctx, last, axis + 1, picked)
+            last = _pick(ctx, last, axis, picked)
     return ctx.channels_first(_repeat(ctx, last, factors))
+
+
+def _pick(ctx: Context, x: Value, axis: int, picked: Array) -> Value:
+    """Pick rising cells along a spatial axis of ``[N, *sizes, C]``, joined from runs of cells.
+
+    XNNPACK takes neither GATHER nor RESIZE_NEAREST_NEIGHBOR. Where most cells are picked equally
+    often, few runs of as often repeated ones are enough.
+    """
+    counts = np.bincount(picked)
+    times = int(np.bincount(counts[counts > 0]).argmax())
+    nth = np.arange(len(picked)) - np.searchsorted(picked, picked)
+    cells = picked * times + np.minimum(nth, times - 1)
+    runs = np.split(cells, np.flatnonzero(np.diff(cells) != 1) + 1)
+    if len(runs) > _MOST_RUNS or not is_float(x.dtype) or (np.diff(picked) < 0).any():
+        return _gather(ctx, x, axis + 1, picked)
+    factors = [times if each == axis else 1 for each in range(x.rank - 2)]
+    repeated = _repeat(ctx, x, factors)
+    parts = [ctx.slice(repeated, axis + 1, int(run[0]), len(run)) for run in runs]
+    return ctx.concat(parts, axis + 1)
 
 
 def _nearest_changing(

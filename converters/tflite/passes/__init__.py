@@ -59,6 +59,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_identities(graph)
     drop_units(graph)
     merge_reshapes(graph)
+    remove_dead_code(graph)
     merge_moves(graph)
     hoist_slices(graph)
     remove_dead_code(graph)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import Array, Graph, Op, Value, constant
+from ..sizes import Dim
 
 # Operator → axis of the weights that belongs to the output channels.
 OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
@@ -19,8 +20,9 @@ def fold_affine(graph: Graph) -> None:
     """Fold constants into weights.
 
     It needs channels on the last axis, as the layout pass leaves them. Afterwards no MUL, DIV, ADD
-    or SUB by a constant per channel follows a convolution, a FULLY_CONNECTED or a sum of them that
-    nothing else reads, and none stands before FULLY_CONNECTED operators that alone read it.
+    or SUB by a constant per channel follows a convolution or a FULLY_CONNECTED, nor the sum or the
+    joined channels of such, that nothing else reads, and none stands before FULLY_CONNECTED
+    operators that alone read it.
     """
     _fold_into_source(graph)
     _fold_into_readers(graph)
@@ -37,12 +39,17 @@ def _fold_into_source(graph: Graph) -> None:
             continue
         value, factor, term = found
         before = source.get(value)
-        parts = _summands(value, op, factor, term, source, alone)
-        if before is None or not parts:
+        if before is None or op.output.shape != value.shape:
             continue
-        for number, part in enumerate(parts):
-            scale_weights(part, factor, term if number == 0 else np.zeros(1))
-        _forget(value, parts, source)
+        if not (_per_channel(factor, value) and _per_channel(term, value)):
+            continue
+        changed = _changed(value, factor.reshape(-1), term.reshape(-1), source, alone)
+        for each, scale, shift in changed or ():
+            if each.kind in OUTPUT_AXIS:
+                scale_weights(each, scale, shift)
+            each.output.origins = []  # it held what was not scaled yet
+        if not changed:
+            continue
         before.outputs = op.outputs
         before.layers += op.layers
         source[op.output] = before
@@ -50,49 +57,47 @@ def _fold_into_source(graph: Graph) -> None:
     graph.ops = [op for op in graph.ops if op not in gone]
 
 
-def _summands(
-    value: Value, op: Op, factor: Array, term: Array, source: dict[Value, Op], alone: set[Value]
-) -> list[Op]:
-    """The operators with weights that a value is the sum of, if all can be scaled.
+def _changed(
+    value: Value, factor: Array, term: Array, source: dict[Value, Op], alone: set[Value]
+) -> list[tuple[Op, Array, Array]]:
+    """What to change so that a value becomes ``value * factor + term``.
 
-    Of a term, which goes to one of them, it is one. None if another operator reads what is scaled.
+    Through sums and joined channels these are several operators with weights, and what they lead
+    to. Of a sum one summand takes the term.
+
+    Returns:
+        Each operator with its own factor and term; none if it cannot be done.
     """
     before = source.get(value)
     if before is None or value not in alone:
         return []
-    if _folds(before, op, factor, term):
-        return [before]
-    if before.kind != "ADD" or before.options.get("fused_activation_function", "NONE") != "NONE":
+    if has_weights(before):
+        return [(before, factor, term)]
+    parts: list[list[tuple[Op, Array, Array]]] = []
+    if before.options.get("fused_activation_function", "NONE") != "NONE":
         return []
-    found = [
-        _summands(each, op, factor, term, source, alone)
-        for each in before.inputs
-        if each is not None and each.shape == value.shape
-    ]
-    if (factor == 1).all():
-        return next((each for each in found if each), [])
-    return [*found[0], *found[1]] if len(found) == 2 and all(found) else []
-
-
-def _forget(value: Value, parts: list[Op], source: dict[Value, Op]) -> None:
-    """No layer has its result in what is scaled, nor in the sums of it."""
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        before = source[current]
-        if before in parts or before.kind == "ADD":
-            current.origins = []
-        if before not in parts and before.kind == "ADD":
-            waiting += [each for _, each in before.live_inputs() if each in source]
-
-
-def _folds(before: Op, op: Op, factor: Array, term: Array) -> bool:
-    return (
-        has_weights(before)
-        and op.output.shape == before.output.shape
-        and _per_channel(factor, before.output)
-        and _per_channel(term, before.output)
-    )
+    if before.kind == "ADD":
+        for each in before.inputs:
+            if each is not None and each.shape == value.shape:
+                parts.append(_changed(each, factor, term, source, alone))
+                term = np.zeros(1) if parts[-1] else term
+        if (factor == 1).all() and any(parts):
+            parts = [next(part for part in parts if part)]
+        elif len(parts) != len(before.inputs):
+            return []
+    elif before.kind == "CONCATENATION" and before.options["axis"] % value.rank == value.rank - 1:
+        start = 0
+        for each in before.inputs:
+            size = each.shape[-1] if each is not None else 0
+            if each is None or isinstance(size, Dim):
+                return []
+            taken = slice(start, start + size)
+            scale, shift = (x if x.size == 1 else x[taken] for x in (factor, term))
+            parts.append(_changed(each, scale, shift, source, alone))
+            start += size
+    if not parts or not all(parts):
+        return []
+    return [*(change for part in parts for change in part), (before, factor, term)]
 
 
 def has_weights(op: Op) -> bool:

@@ -10,7 +10,7 @@ from ..ir import Graph, Op, Value, constant, integers
 from ..layout.network import is_transpose
 from ..layout.rules import POINTWISE
 from ..operators import OPERATORS
-from ..sizes import Dim, Shape, Size, product
+from ..sizes import Dim, Shape, Size, example, product
 from .leave_broadcasts import repeated_operand
 
 Parts = tuple[Size, Size]
@@ -130,7 +130,7 @@ class _Grouping:
     def _made(self, value: Value, axis: int, parts: Parts) -> Value:
         shape = (*value.shape[:axis], *parts, *value.shape[axis + 1 :])
         if value.data is not None:
-            return constant(value.data.reshape([int(size) for size in shape]))  # type: ignore[arg-type]
+            return constant(value.data.reshape([example(size) for size in shape]))
         made = Value(
             shape=shape,
             dtype=value.dtype,
@@ -174,11 +174,13 @@ class _Grouping:
             constants = all(value.is_constant for value in operands[1:])
             return constants and operands[0].shape[axis] == op.output.shape[axis]
         if op.kind == "CONCATENATION":
-            return axis != op.options["axis"]
+            return bool(axis != op.options["axis"])
         if op.kind == "SOFTMAX":
             return axis != op.output.rank - 1
-        return op.kind == "BATCH_MATMUL" and axis < op.output.rank - 2 and all(
-            value.rank == op.output.rank for value in operands
+        return (
+            op.kind == "BATCH_MATMUL"
+            and axis < op.output.rank - 2
+            and all(value.rank == op.output.rank for value in operands)
         )
 
     def _operand(self, op: Op, value: Value | None, axis: int, parts: Parts) -> Value | None:
@@ -202,6 +204,10 @@ class _Grouping:
         options = dict(options or OPERATORS[kind].defaults)
         if kind == "RESHAPE":
             options["new_shape"] = [-1 if isinstance(s, Dim) else s for s in made.shape]
+        infer = OPERATORS[kind].infer
+        shape = infer(inputs, options)[0] if infer is not None else made.shape
+        if shape != made.shape:  # of a key that is not repeated any more
+            made.shape, made.origins = shape, []
         op = Op(kind, inputs, [made], options, layers)
         self.added.append(op)
         self.source[made] = op

@@ -20,6 +20,7 @@ _IDEMPOTENT = frozenset({"MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY", "REDU
 # What broadcasts up to rank 6 in XNNPACK and in the plain kernels; the others only up to 4.
 _WIDE = frozenset({"ADD", "SUB", "MUL", "DIV"})
 _RANK = 4
+_UNIFORM = "ATAN2"  # whose kernel does not broadcast at all
 
 
 def leave_broadcasts(graph: Graph) -> None:
@@ -96,6 +97,8 @@ def _result(op: Op, thin: dict[Value, Shape]) -> Shape | None:
     if len(op.outputs) != 1:
         return None
     if op.kind in POINTWISE:
+        if op.kind == _UNIFORM and len(set(shapes)) > 1:
+            return None
         equal = len({shape for shape in shapes if product(shape) != 1}) <= 1
         if not equal and op.kind not in _WIDE and op.output.rank > _RANK:
             return None

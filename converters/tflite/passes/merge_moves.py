@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..ir import Graph, Op, Value, identity, integers
 from ..layout.network import is_transpose
@@ -33,7 +34,7 @@ def merge_moves(graph: Graph) -> None:
         chain = _chain(op, source, users, outputs)
         made = _merged(chain) if len(chain) >= _LEAST else None
         if made is not None and len(made) < len(chain):
-            replaced.update(dict.fromkeys(chain, []))
+            replaced.update((each, []) for each in chain)
             replaced[op] = made
     graph.ops = [each for op in graph.ops for each in replaced.get(op, [op])]
 
@@ -127,7 +128,7 @@ class _Factors:
     def join(self) -> None:
         """Make one factor of those that have stayed side by side."""
         last = [factor for axis in self.axes for factor in axis]
-        after = dict(zip(last, last[1:], strict=False))
+        after = dict(pairwise(last))
         joined: list[int] = []
         for factor in self.first:
             if joined and after.get(joined[-1]) == factor:

@@ -35,7 +35,10 @@ def simplify_rotations(graph: Graph) -> None:
         if not readers or any(isinstance(size, Dim) for size in sizes):
             continue
         signs = np.concatenate(
-            [np.full(size, -1.0 if sign else 1.0) for size, sign in zip(sizes, negated, strict=True)]
+            [
+                np.full(size, -1.0 if sign else 1.0)
+                for size, sign in zip(sizes, negated, strict=True)
+            ]
         ).astype(np.float32)
         for reader in readers:
             place = next(i for i, each in enumerate(reader.inputs) if each is not op.output)
