@@ -41,8 +41,9 @@ INTRODUCTION = (
     "refused too); *wrong* is everything else: another value, shape or type, a crash, an error "
     "that is no refusal. *Limit* are samples that deviate by what the runtime's kernels do by "
     "design, proved element by element: an infinity that the plain kernels of ADD, SUB, MUL and "
-    "DIV clamp to the largest number of its sign (XNNPACK's result is right), and a NaN that the "
-    "kernels of extremes, or XNNPACK's EXP, lose (all else than what depends on it is right). "
+    "DIV clamp to the largest number of its sign (XNNPACK's result is right; the softmax of a row "
+    "of such is uniform instead of NaN), and a NaN that the kernels of extremes, or XNNPACK's EXP, "
+    "lose (all else than what depends on it is right). "
     "Skipped are samples that PyTorch cannot capture, complex and sparse ones, "
     "and values beyond 32 bits.\n"
 )

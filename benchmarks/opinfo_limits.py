@@ -7,6 +7,7 @@ element; all other differences stay mistakes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,29 +26,47 @@ _COMPARING = {
 _FILLERS = (-np.inf, 0.0, np.inf)
 
 
-def dependent_on_nan(
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What may deviate in the results of a call.
+
+    Attributes:
+        dependent: Which elements of each result depend on a NaN that is compared; empty if none is.
+        masked_softmax: Whether a NaN can only be the softmax of a row of minus infinities, which
+            is one of equal numbers where these are clamped.
+    """
+
+    dependent: Sequence[Array] = ()
+    masked_softmax: bool = False
+
+
+def limits_of(
     call: Callable[..., Any], inputs: Sequence[torch.Tensor], aten: Collection[str]
-) -> list[Array]:
-    """Which elements of each result change with what stands in the place of NaN in the inputs.
+) -> Limits:
+    """Return what may deviate.
 
     Args:
         call: What is tested.
         inputs: Its tensors.
-        aten: The operators that it consists of; nothing is returned if none of them compares.
+        aten: The operators that it consists of.
     """
-    found = any(each.is_floating_point() and bool(each.isnan().any()) for each in inputs)
-    if not found or not _COMPARING.intersection(aten):
-        return []
+    floats = [each for each in inputs if each.is_floating_point()]
+    if not any(bool(each.isnan().any()) for each in floats):
+        return Limits(masked_softmax="aten.softmax" in aten)
+    if not _COMPARING.intersection(aten):
+        return Limits()
     first, *others = ([each.numpy() for each in _called(call, inputs, one)] for one in _FILLERS)
-    return [
+    dependent = [
         np.logical_or.reduce([one != other[index] for other in others])
         for index, one in enumerate(first)
     ]
+    return Limits(dependent=dependent)
 
 
 def _called(
     call: Callable[..., Any], inputs: Sequence[torch.Tensor], filler: float
 ) -> list[torch.Tensor]:
+    """Results with a number in the place of NaN."""
     filled = [
         torch.where(each.isnan(), filler, each) if each.is_floating_point() else each.clone()
         for each in inputs
@@ -55,20 +74,23 @@ def _called(
     return tensors_in(call(*filled))
 
 
-def limit_of(
-    want: Array, got: Array, dependent: Array | None, equal: Callable[[Array, Array], bool]
+def explained(
+    limits: Limits, index: int, want: Array, got: Array, equal: Callable[[Array, Array], bool]
 ) -> str:
     """Return the limit that explains all differences of two arrays of a shape; empty if none does.
 
     Args:
+        limits: What may deviate.
+        index: Number of the result.
         want: What eager mode gives.
         got: What the file gives.
-        dependent: Which elements depend on a NaN that is compared.
         equal: Whether two arrays are as good as each other.
     """
     clamped = np.isinf(want) & (got == np.copysign(_LARGEST, want))
+    if limits.masked_softmax:
+        clamped |= np.isnan(want) & (got > 0) & (got <= 1)
     if clamped.any() and equal(want, np.where(clamped, want, got)):
         return CLAMPED
-    if dependent is not None and equal(want, np.where(dependent, want, got)):
+    if limits.dependent and equal(want, np.where(limits.dependent[index], want, got)):
         return NOT_A_NUMBER
     return ""

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from direct import Array, LiteRT, capture, compile_program, distance, kind_of, tensors_in
-from opinfo_limits import CLAMPED, dependent_on_nan, limit_of
+from opinfo_limits import CLAMPED, Limits, explained, limits_of
 
 from bridge.errors import ConversionError, UnsupportedError
 from bridge.program import operator_name
@@ -130,8 +130,8 @@ def judge(operator: Any, call: Call, path: Path) -> Outcome:
     else:
         coarsest = max(ROUNDED.get(each.dtype, 0.0) for each in results)
         equal = partial(_rounds_alike, coarsest)
-    dependent = dependent_on_nan(call, call.tensors, aten)
-    status, why = _verdict(compiled.path, call.tensors, expected, dependent, equal)
+    limits = limits_of(call, call.tensors, aten)
+    status, why = _verdict(compiled.path, call.tensors, expected, limits, equal)
     return Outcome(status=status, why=why, aten=aten)
 
 
@@ -183,7 +183,7 @@ def _verdict(
     path: Path,
     inputs: Sequence[torch.Tensor],
     expected: Sequence[Array],
-    dependent: Sequence[Array],
+    limits: Limits,
     equal: Equality,
 ) -> tuple[str, str]:
     """The status of a file by its results on both sets of kernels, and why.
@@ -192,11 +192,15 @@ def _verdict(
         path: The file.
         inputs: Its inputs.
         expected: Its results in eager mode.
-        dependent: Which elements of them depend on a NaN that is compared, if any do.
+        limits: What of them may deviate.
         equal: Whether two arrays that differ are as good as each other.
     """
+
+    def alike(want: Array, got: Array) -> bool:
+        return not _mismatch(want, got, equal)
+
     plain = [_plain(each) for each in inputs]
-    limits: list[tuple[str, str]] = []
+    reached: dict[str, None] = {}
     for name, is_plain in (("plain", True), ("xnnpack", False)):
         try:
             actual = LiteRT(path, plain=is_plain).run(plain)
@@ -208,19 +212,13 @@ def _verdict(
             why = _mismatch(want, got, equal)
             if not why:
                 continue
-            limit = _limit(want, got, dependent[index] if dependent else None, equal)
+            limit = ""
+            if want.shape == got.shape and kind_of(want) == kind_of(got):
+                limit = explained(limits, index, want, got, alike)
             if not limit or (limit == CLAMPED and not is_plain):
                 return "wrong", f"{name}: {why}"
-            limits.append((limit, f"{name}: {why}"))
-    if not limits:
-        return "passed", ""
-    return "limit", "; ".join(dict.fromkeys(limit for limit, _ in limits))
-
-
-def _limit(want: Array, got: Array, dependent: Array | None, equal: Equality) -> str:
-    if want.shape != got.shape or kind_of(want) != kind_of(got):
-        return ""
-    return limit_of(want, got, dependent, lambda one, other: not _mismatch(one, other, equal))
+            reached[limit] = None
+    return ("limit", "; ".join(reached)) if reached else ("passed", "")
 
 
 def _mismatch(want: Array, got: Array, equal: Equality) -> str:

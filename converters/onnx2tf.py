@@ -7,7 +7,7 @@ the signature has the ONNX model's names and axes, and so that every tensor can 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..artifact import Artifact, Signature, TensorSpec

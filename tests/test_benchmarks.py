@@ -116,29 +116,34 @@ def test_a_wrong_lowering_is_wrong_and_a_refusal_is_none(
 
 def test_only_what_is_proved_to_be_the_kernels_own_counts_as_the_runtimes_limit() -> None:
     largest, inf, nan = np.finfo(np.float32).max, np.inf, np.nan
+    lost = opinfo_limits.Limits(dependent=[np.array([True, False])])
+    masked = opinfo_limits.Limits(masked_softmax=True)
+    none = opinfo_limits.Limits()
 
-    def limit(want: list[float], got: list[float], dependent: list[bool] | None = None) -> str:
+    def limit(want: list[float], got: list[float], limits: opinfo_limits.Limits = none) -> str:
         pair = np.array(want, np.float32), np.array(got, np.float32)
-        mask = None if dependent is None else np.array(dependent)
-        return opinfo_limits.limit_of(*pair, mask, partial(np.array_equal, equal_nan=True))
+        return opinfo_limits.explained(limits, 0, *pair, partial(np.array_equal, equal_nan=True))
 
     assert limit([inf, -inf, 1], [largest, -largest, 1]) == opinfo_limits.CLAMPED
     assert not limit([inf, 1], [-largest, 1])
     assert not limit([inf, 1], [largest, 2])
     assert not limit([largest, 1], [inf, 1])
     assert not limit([nan, 1], [largest, 1])
-    assert limit([nan, 1], [3, 1], [True, False]) == opinfo_limits.NOT_A_NUMBER
-    assert not limit([nan, 1], [3, 2], [True, False])
+    assert limit([nan, 1], [3, 1], lost) == opinfo_limits.NOT_A_NUMBER
+    assert not limit([nan, 1], [3, 2], lost)
     assert not limit([nan, 1], [3, 1])
+    assert limit([nan, nan, 1], [0.5, 0.5, 1], masked) == opinfo_limits.CLAMPED
+    assert not limit([nan, nan, 1], [0.5, 2, 1], masked)
+    assert not limit([0, 1], [0.5, 1], masked)
 
 
 def test_a_result_depends_on_nan_only_where_one_is_compared() -> None:
     x = torch.tensor([[1.0, float("nan")], [3.0, 2.0]])
-    dependent = opinfo_limits.dependent_on_nan
-    (found,) = dependent(lambda given: given.amax(1), [x], ["aten.amax"])
+    limits = opinfo_limits.limits_of
+    (found,) = limits(lambda given: given.amax(1), [x], ["aten.amax"]).dependent
     assert found.tolist() == [True, False]
-    assert not dependent(torch.exp, [x], ["aten.exp"])
-    assert not dependent(lambda given: given.amax(1), [x.nan_to_num()], ["aten.amax"])
+    assert not limits(torch.exp, [x], ["aten.exp"]).dependent
+    assert not limits(lambda given: given.amax(1), [x.nan_to_num()], ["aten.amax"]).dependent
 
 
 def _fails(program: object, path: Path) -> None:

@@ -299,7 +299,9 @@ def test_a_program_in_core_aten_form_gives_the_same(
     with torch.no_grad():
         program = torch.export.export(net, (), inputs)
     torch.export.save(program.run_decompositions(), tmp_path / "core.pt2")
-    core = follows(convert(tmp_path / "core.pt2", None, tmp_path / "core"), inputs)
+    made = convert(tmp_path / "core.pt2", None, tmp_path / "core")
+    # the sum of scores and a mask is infinite, which LiteRT's own ADD makes finite
+    core = follows(made, inputs, kernels=["litert-xnnpack"])
     whole = convert(net, inputs, tmp_path / "whole").artifacts["tflite"]
     assert [str(each) for each in core.signature.outputs] == [
         str(each) for each in whole.signature.outputs

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from conftest import EVERY_FORMAT, FIXTURES, Converted, fixture_options
 
-from bridge.api import SourceOptions, convert, validate
+from bridge.api import ConvertOptions, SourceOptions, convert, validate
 from bridge.artifact import digest
 from bridge.report import load_schema
 
@@ -37,6 +37,7 @@ def each(*names: str) -> list[object]:
 def test_every_format_is_made_and_passes_in_every_runtime(name: str, converted: Get) -> None:
     result = converted(name).result
     assert sorted(result.artifacts) == sorted(EVERY_FORMAT)
+    assert result.artifacts["tflite"].producer == "tflite-direct"
     targets = result.report["validation"]["targets"]
     assert {name: each["runtime"] for name, each in targets.items()} == RUNTIMES
     for target in targets.values():
@@ -45,6 +46,22 @@ def test_every_format_is_made_and_passes_in_every_runtime(name: str, converted: 
         assert float(target["outputs"]["output"]["sqnr_db"]) >= 120
         assert target["layers"]["first_failure"] is None
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("name", each("digits_cnn"))
+def test_tflite_is_made_by_way_of_onnx_too(name: str, converted: Get, tmp_path: Path) -> None:
+    result = convert(
+        f"{FIXTURES / 'models.py'}:{name}",
+        to="tflite",
+        out=tmp_path,
+        source_options=fixture_options(name),
+        options=ConvertOptions(route="onnx2tf-tflite"),
+    )
+    assert result.exit_code == 0
+    assert result.artifacts["tflite"].producer == "onnx2tf-tflite"
+    target = result.report["validation"]["targets"]["tflite"]
+    assert target["top1_agreement"] == 1.0
+    assert target["accuracy"] == pytest.approx(converted(name).measured["accuracy"], abs=5e-5)
 
 
 @pytest.mark.parametrize("name", each(*CLASSIFIERS))
@@ -65,6 +82,7 @@ def test_each_layer_is_compared_or_has_a_reason(name: str, converted: Get) -> No
     for layer in report["layers"]:
         assert "fixtures/models.py:" in layer["source"]
         assert sorted(layer["targets"]) == sorted(RUNTIMES)
+        assert not layer["targets"]["tflite"]["reason"].startswith("unexplained")
         for row in layer["targets"].values():
             assert row["mapped"] == (row["metrics"] is not None)
             assert row["mapped"] or row["reason"]

@@ -272,6 +272,22 @@ def test_moves_that_undo_one_another_are_a_reshape(tmp_path: Path) -> None:
     assert kinds(check_pass(finish(ctx, y), merge_moves, tmp_path)) == ["RESHAPE"]
 
 
+def test_layers_between_moves_are_found_at_the_ends(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 4, 6, 5))
+    first = ctx.channels_first(ctx.emit("TANH", x))
+    first.origins.append(Origin("convolution"))
+    second = ctx.reshape(first, (1, 5, 24))
+    second.origins.append(Origin("flatten"))
+    last = ctx.transpose(second, (0, 2, 1))
+    graph = check_pass(finish(ctx, ctx.emit("TANH", last)), merge_moves, tmp_path)
+    assert kinds(graph) == ["TANH", "RESHAPE", "TANH"]
+    assert graph.ops[0].output.origins == [
+        Origin("convolution", (0, 2, 3, 1)),
+        Origin("flatten", (0, 2, 3, 1), reshaped=True),
+    ]
+    assert last.origins == [Origin("flatten", (0, 2, 1)), Origin("convolution", (0, 2, 1), True)]
+
+
 def test_factors_that_do_not_divide_are_left_alone(tmp_path: Path) -> None:
     ctx, (x,) = context((4, 5))
     y = ctx.transpose(ctx.reshape(ctx.transpose(x, (1, 0)), (2, 10)), (1, 0))

@@ -15,8 +15,8 @@ from bridge.converters.tflite.passes.dead_code import remove_dead_code
 from bridge.converters.tflite.passes.fold_affine import fold_affine
 from bridge.converters.tflite.passes.fuse_activation import fuse_activation
 from bridge.converters.tflite.passes.fuse_padding import fuse_padding
-from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.half_weights import halve_weights
+from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear

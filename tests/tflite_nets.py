@@ -17,7 +17,7 @@ import bridge
 from bridge.api import ConvertOptions, Result, SourceOptions
 from bridge.api.folder import MANIFEST, read_json
 from bridge.artifact import Artifact
-from bridge.formats import EXPORTED
+from bridge.formats import EXPORTED, Format
 from bridge.layers import Absence
 from bridge.live import output_names, tensors_of
 from bridge.report import stored_artifacts
@@ -157,23 +157,30 @@ def passed(result: Result) -> Result:
     return result
 
 
-def follows(result: Result, inputs: Mapping[str, torch.Tensor]) -> Artifact:
+KERNELS = ("litert-xnnpack", "litert-builtin")
+
+
+def follows(
+    result: Result, inputs: Mapping[str, torch.Tensor], kernels: Sequence[str] = KERNELS
+) -> Artifact:
     """Check outputs and every mapped layer of a result, and that all other layers have a reason.
 
     This is what validation does, without its worker processes.
     """
     assert result.exit_code == 0, [each.detail for each in result.outcomes]
-    stored = stored_artifacts(result.folder, read_json(result.folder / MANIFEST))
-    (captured,) = [each.artifact for each in stored if each.artifact.format == EXPORTED]
+    manifest = read_json(result.folder / MANIFEST)
+    given = manifest["source"]["artifact"]
+    stored = [each.artifact for each in stored_artifacts(result.folder, manifest)]
+    captured = Artifact.from_json(given) if given else _only(EXPORTED, stored)
     artifact = result.artifacts["tflite"]
     assert captured.spine is not None
     arrays = {name: each.numpy() for name, each in inputs.items()}
     truth = RUNTIMES.get("eager-float64")().open(captured, captured.spine.ids()).run(arrays)
     mapped = artifact.layer_map.mapped()
     taps = [str(place.tensor) for place in mapped.values()]
-    given = {spec.name: arrays[spec.name].astype(spec.dtype) for spec in artifact.signature.inputs}
-    for name in ("litert-xnnpack", "litert-builtin"):
-        run = RUNTIMES.get(name)().open(artifact, taps).run(given)
+    feeds = {spec.name: arrays[spec.name].astype(spec.dtype) for spec in artifact.signature.inputs}
+    for name in kernels:
+        run = RUNTIMES.get(name)().open(artifact, taps).run(feeds)
         for output in captured.signature.outputs:
             agree(truth.outputs[output.name], run.outputs[output.name], output.name)
         for layer, place in mapped.items():
@@ -186,6 +193,11 @@ def follows(result: Result, inputs: Mapping[str, torch.Tensor]) -> Artifact:
     for layer in captured.spine.ids():
         assert artifact.layer_map.place(layer).absence is not Absence.UNEXPLAINED, layer
     return artifact
+
+
+def _only(format_: Format, artifacts: Sequence[Artifact]) -> Artifact:
+    (found,) = [each for each in artifacts if each.format == format_]
+    return found
 
 
 def agree(truth: NDArray[Any], actual: NDArray[Any], name: str) -> None:

@@ -15,6 +15,7 @@ from ...mutation import alias_groups, written
 from ...program import operator_name
 from ...quiet import quiet_torch
 from .constants import Constants
+from .sizes import shape_of
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +118,12 @@ def _same_kind(first: Any, second: Any) -> bool:
     import torch
 
     tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
-    return tensors and first.shape == second.shape and first.dtype == second.dtype
+    # sizes that only data tells cannot be compared as numbers
+    return (
+        tensors
+        and first.dtype == second.dtype
+        and shape_of(first.shape) == shape_of(second.shape)
+    )
 
 
 def _read_before(

@@ -50,6 +50,12 @@ ROWS = [
     made("aten.arange.start", lambda x, n: torch.arange(0.0, n), "float"),
     made("aten.arange.start_step", lambda x, n: torch.arange(0, n, 0.5), "float"),
     made("aten.linspace", lambda x, n: torch.linspace(-1, n, 5) * x[0, 0], "changing end"),
+    Row(
+        "aten.linspace",
+        f32(),
+        call=lambda x: torch.linspace(0, x, 4, dtype=torch.int64),
+        unsupported="double precision",
+    ),
     made("aten.eye", lambda x, n: torch.eye(n)),
     made("aten.eye.m", lambda x, n: torch.eye(n, 4, dtype=torch.int64)),
 ]

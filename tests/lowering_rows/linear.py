@@ -87,6 +87,7 @@ ROWS = [
     Row("aten.linalg_vecdot", f32(2, 3), f32(2, 1, seed=1), dim=0),
     Row("aten.addmm", const(f32(4)), f32(2, 3), const(f32(3, 4))),
     Row("aten.addmm", const(f32(1, 4)), f32(2, 3), const(f32(4, 3).t())),
+    Row("aten.addmm", f32(4), f32(2, 0), f32(0, 4), alpha=0.5, beta=2, label="empty"),
     Row("aten.addmm", const(f32(2, 1)), f32(2, 3), const(f32(3, 4))),
     Row("aten.addmm", const(f32(2, 4)), f32(2, 3), const(f32(3, 4))),
     Row("aten.addmm", const(f32(1)), f32(2, 3), const(f32(3, 4))),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..context import Context, Number
-from ..dtypes import FLOAT, INTEGER
+from ..dtypes import FLOAT, INTEGER, is_float
+from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
 from ..sizes import Dim, Size
@@ -143,6 +144,8 @@ def linspace(
     dtype: object = None,
 ) -> Value:
     """linspace(Scalar start, Scalar end, int steps, *, dtype) -> MUL, ADD."""
+    if not is_float(ctx.dtype):
+        raise unsupported("dtype", dtype, "its steps are of double precision; cast from float")
     first, last = (
         ctx.cast(each, FLOAT) if isinstance(each, Value) else _number(ctx, each, FLOAT)
         for each in (start, end)

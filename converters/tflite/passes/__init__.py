@@ -32,6 +32,7 @@ from .recognize_activations import recognize_activations
 from .refused_first import refused_first
 from .rotations import simplify_rotations, split_evenly
 from .route_channels import route_channels
+from .scale_and_shift import scale_and_shift
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
@@ -76,6 +77,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     remove_dead_code(graph)
     hoist_factors(graph)
     merge_branches(graph)
+    scale_and_shift(graph)
     simplify_rotations(graph)
     split_evenly(graph)
     fuse_activation(graph)

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from ..ir import Graph, Op, Value, constant
+from ..layout.rules import POINTWISE
+from ..sizes import broadcast, example
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -26,6 +28,7 @@ def apply_bounds(graph: Graph) -> None:
     """
     bounds: dict[Value, Interval] = {}
     replaced: dict[Value, Value] = {}
+    known: dict[Value, float] = {}
     kept = []
     outputs = set(graph.outputs)
     for op in graph.ops:
@@ -40,10 +43,25 @@ def apply_bounds(graph: Graph) -> None:
                 replaced[op.output] = same
                 continue
             if found is not None and found[0] == found[1] and op.output not in outputs:
-                number = np.full((1,) * op.output.rank, found[0], np.float32)
-                replaced[op.output] = constant(number)
+                known[op.output] = found[0]
+        if op.output not in known:
+            _read_constants(op, known)
         kept.append(op)
     graph.ops = kept
+
+
+def _read_constants(op: Op, known: Mapping[Value, float]) -> None:
+    """Let an operator read constants: of one number where that broadcasts to the same result."""
+    for place, value in enumerate(op.inputs):
+        if value is None or value not in known:
+            continue
+        beside = [each.shape for each in op.inputs if each is not None and each is not value]
+        thin = (1,) * value.rank
+        if op.kind in POINTWISE and op.output.shape == broadcast(thin, *beside):
+            op.inputs[place] = constant(np.full(thin, known[value], np.float32))
+        elif value.is_static:
+            shape = [example(size) for size in value.shape]
+            op.inputs[place] = constant(np.full(shape, known[value], np.float32))
 
 
 def _interval(op: Op, bounds: Mapping[Value, Interval]) -> Interval | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..ir import Graph, Op, Value, identity, integers
+from ..ir import Graph, Op, Origin, Permutation, Value, compose, identity, integers, inverse
 from ..layout.network import is_transpose
 from ..sizes import Dim, Shape, Size
 
@@ -34,6 +34,7 @@ def merge_moves(graph: Graph) -> None:
         chain = _chain(op, source, users, outputs)
         made = _merged(chain) if len(chain) >= _LEAST else None
         if made is not None and len(made) < len(chain):
+            _keep_origins(chain)
             replaced.update((each, []) for each in chain)
             replaced[op] = made
     graph.ops = [each for op in graph.ops for each in replaced.get(op, [op])]
@@ -58,6 +59,51 @@ def _chain(
         if before.output in outputs or len(users[before.output]) != 1:
             return chain
         chain.insert(0, before)
+
+
+def _keep_origins(chain: list[Op]) -> None:
+    """Let what is at the ends of a chain stand for the layers between.
+
+    What holds a layer is a transpose of it, or a transpose of a reshape of it.
+    """
+    start, end = chain[0].inputs[0], chain[-1].output
+    assert start is not None
+    order, reshaped = identity(start.rank), False
+    for op in chain[:-1]:  # op.output = reshape(transpose(start, order))
+        if op.kind == "RESHAPE":
+            reshaped = True
+        elif reshaped:
+            break
+        else:
+            order = compose(order, _order(op))
+        _stand_for(op.output, start, inverse(order), reshaped)
+    order, reshaped = identity(end.rank), False
+    for op in reversed(chain[1:]):  # end = transpose(reshape(operand), order)
+        if op.kind == "RESHAPE":
+            reshaped = True
+        elif reshaped:
+            break
+        else:
+            order = compose(_order(op), order)
+        assert op.inputs[0] is not None
+        _stand_for(op.inputs[0], end, order, reshaped)
+
+
+def _stand_for(value: Value, holder: Value, order: Permutation, reshaped: bool) -> None:
+    """Note in a holder the layers of a value of which it is a reshape, transposed."""
+    known = {origin.layer for origin in holder.origins}
+    for origin in value.origins:
+        if origin.layer in known or (reshaped and origin.permutation is not None):
+            continue
+        whole = order if origin.permutation is None else compose(origin.permutation, order)
+        permutation = None if whole == identity(len(whole)) else whole
+        holder.origins.append(Origin(origin.layer, permutation, reshaped or origin.reshaped))
+
+
+def _order(op: Op) -> Permutation:
+    assert op.inputs[1] is not None
+    assert op.inputs[1].data is not None
+    return tuple(int(axis) for axis in op.inputs[1].data)
 
 
 @dataclass
@@ -151,9 +197,7 @@ def _merged(chain: list[Op]) -> list[Op] | None:
             if not factors.reshape(op.output.shape):
                 return None
         else:
-            assert op.inputs[1] is not None
-            assert op.inputs[1].data is not None
-            factors.transpose([int(axis) for axis in op.inputs[1].data])
+            factors.transpose(_order(op))
     if len(factors.first) > _RANK:
         factors.join()
     if len(factors.first) > _RANK or sum(_changes(factors.sizes[f]) for f in factors.first) > 1:
