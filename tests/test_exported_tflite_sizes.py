@@ -123,3 +123,13 @@ def test_a_folder_is_validated_at_another_size(tmp_path: Path) -> None:
         app, [str(tmp_path / "out"), "--inputs", str(tmp_path / "real.npz"), "--samples", "1"]
     )
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(("unroll", "loops"), [(0, True), (12, False)])
+def test_recurrent_layers_are_unrolled_as_far_as_asked(
+    unroll: int, loops: bool, tmp_path: Path
+) -> None:
+    ids = torch.randint(0, 50, (1, 12))
+    artifact = follows(convert(Tagger(), (ids,), tmp_path, unroll=unroll), {"ids": ids})
+    kinds = {each.name for each in bridge.inspect(artifact.path).operators}
+    assert ("WHILE" in kinds) == loops

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConversionError, UnsupportedError, UnsupportedOperator
 from ...mutation import kept_state, written
 from ...program import operator_name, output_nodes, user_frame
+from .complexes import is_complex, lowered_name, result_of
 from .constants import Constants
 from .context import CompileOptions, Context
 from .dtypes import INTEGER, array_of, ir_dtype
@@ -119,6 +120,8 @@ class Lowerer:
         nodes = {node.name: node for node in self.program.graph.nodes}
         for name, output in zip(names, output_nodes(self.program), strict=True):
             try:
+                if is_complex(nodes[output].meta.get("val")):
+                    raise Unsupported("it is complex", hint="return torch.view_as_real of it")
                 value = self._value(nodes[output])
             except ConversionError as error:
                 self._refuse(f"output {name}", error)
@@ -150,6 +153,8 @@ class Lowerer:
             for target in written(node):
                 self.values[target] = self.values[node]
         value = self.values[node]
+        if is_complex(node.meta["val"]):
+            return  # its tensor has one more axis than the layer
         layer = self.origins.results.get(node)
         if layer and isinstance(value, Value) and isinstance(node.meta["val"], torch.Tensor):
             self._mark(value, layer)
@@ -167,13 +172,19 @@ class Lowerer:
         self.context.results = results
         self.context.contiguous = _reads_contiguous(node)
         packet, overload = _names(node.target)
-        lowering = find_lowering(packet, overload)
+        lowering = find_lowering(lowered_name(node, packet), overload)
         _check_types(node)
         if lowering is None:
             return self._decompose(node)
         args, kwargs = self._arguments(node)
         made = lowering.function(self.context, *args, **kwargs)
+        self._note_complex(node, made)
         return _checked(made, node.meta["val"], packet)
+
+    def _note_complex(self, node: Node, made: Any) -> None:
+        """Let lowerings know which values are of complex numbers."""
+        if is_complex(node.meta.get("val")):
+            self.context.complexes.add(made)
 
     def _decompose(self, node: Node) -> Any:
         from .decompose import decomposed
@@ -201,13 +212,14 @@ class Lowerer:
             return
         layer, results = self.context.layer, self.context.results
         packet, overload = _names(node.target)
-        lowering = find_lowering(packet, overload)
+        lowering = find_lowering(lowered_name(node, packet), overload)
         if lowering is None:
             raise Unsupported(f"it decomposes into {packet}, which has no lowering")
         self.context.results = _results(node.meta["val"])
         self.context.contiguous = _reads_contiguous(node)
         args, kwargs = self._arguments(node)
         made = lowering.function(self.context, *args, **kwargs)
+        self._note_complex(node, made)
         self.values[node] = _checked(made, node.meta["val"], packet)
         self.context.layer, self.context.results = layer, results
 
@@ -265,6 +277,8 @@ class Lowerer:
                 self.values[node] = [constant(array_of(each)) for each in tensor]
             elif isinstance(tensor, torch.Tensor):
                 self.values[node] = constant(array_of(tensor), name=node.name)
+                if is_complex(tensor):
+                    self.context.complexes.add(self.values[node])
             else:
                 return tensor
             return self.values[node]
@@ -338,7 +352,7 @@ def _check_types(node: Node) -> None:
 
     for each in node.all_input_nodes:
         value = each.meta.get("val")
-        if isinstance(value, torch.Tensor):
+        if isinstance(value, torch.Tensor) and not is_complex(value):
             ir_dtype(value.dtype)
 
 
@@ -358,11 +372,7 @@ def _results(value: Any) -> list[Result]:
     import torch
 
     values = value if isinstance(value, list | tuple) else [value]
-    return [
-        (shape_of(each.shape), ir_dtype(each.dtype))
-        for each in values
-        if isinstance(each, torch.Tensor)
-    ]
+    return [result_of(each) for each in values if isinstance(each, torch.Tensor)]
 
 
 def _placeholder(value: Any) -> Any:

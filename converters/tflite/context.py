@@ -49,6 +49,7 @@ class Context:
         call: Lower another operator: ``ctx.call("aten.softmax", x, -1, None)``.
         options: What the user asked of the compiler.
         symbols: Symbol of a changing size → the graph input and the axis that have it.
+        complexes: Values of complex numbers; their last axis has the real and the imaginary part.
         contiguous: Whether the node's operands fill their memory in PyTorch, row by row from its
             start, which is what ``as_strided`` reads.
     """
@@ -59,6 +60,7 @@ class Context:
     layer: str = ""
     results: list[Result] = field(default_factory=list)
     symbols: dict[Any, tuple[Value, int]] = field(default_factory=dict)
+    complexes: set[Value] = field(default_factory=set)
     contiguous: bool = False
 
     @property

@@ -64,11 +64,15 @@ def common_dtype(*dtypes: str) -> str:
 def array_of(tensor: torch.Tensor) -> Array:
     """Return a tensor's elements in the type that they become; no copy where none is needed.
 
+    Complex ones become pairs of numbers on a further axis.
+
     Raises:
         ConversionError: An integer does not fit into 32 bits, or TFLite has nothing for the type.
     """
     import torch
 
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
     dtype = ir_dtype(tensor.dtype)
     plain = tensor.detach().resolve_neg()
     if plain.dtype is torch.bfloat16:

@@ -120,9 +120,7 @@ def _same_kind(first: Any, second: Any) -> bool:
     tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
     # sizes that only data tells cannot be compared as numbers
     return (
-        tensors
-        and first.dtype == second.dtype
-        and shape_of(first.shape) == shape_of(second.shape)
+        tensors and first.dtype == second.dtype and shape_of(first.shape) == shape_of(second.shape)
     )
 
 

@@ -25,6 +25,11 @@ ROWS = [
     made("aten.zeros", lambda x, n: torch.zeros(n, dtype=torch.int64), "int64"),
     made("aten.zeros", lambda x, n: torch.zeros(n, dtype=torch.bool), "bool"),
     made("aten.empty", lambda x, n: torch.empty(n, 2).fill_(2.0)),
+    made(
+        "aten.empty_permuted",
+        lambda x, n: torch.empty_permuted((n, 2), (1, 0)).fill_(2.0),
+        "filled",
+    ),
     made("aten.ones", lambda x, n: torch.ones(n, n)),
     made("aten.full", lambda x, n: torch.full((n, 3), 2.5)),
     made("aten.full", lambda x, n: torch.full((n, 3), -1), "int64"),

@@ -30,6 +30,14 @@ def zeros(ctx: Context, size: Sequence[Size], dtype: object = None) -> Value:
     return _full(ctx, 0)
 
 
+@lowers("aten.empty_permuted")
+def empty_permuted(
+    ctx: Context, size: Sequence[Size], physical_layout: Sequence[int], dtype: object = None
+) -> Value:
+    """empty_permuted(SymInt[] size, int[] physical_layout, *, dtype) -> FILL."""
+    return _full(ctx, 0)
+
+
 @lowers("aten.ones")
 def ones(ctx: Context, size: Sequence[Size], dtype: object = None) -> Value:
     """ones(SymInt[] size, *, dtype) -> FILL."""
