@@ -74,7 +74,7 @@ def _words(text: str) -> list[str]:
 def _measured(model: zoo.Model, folder: Path, timeout: float, reuse: bool) -> dict[str, Any]:
     """Run coverage_model.py for one model and return what it wrote."""
     report = folder / f"{model.name}.json"
-    if reuse and report.exists():
+    if reuse and report.exists() and _read(report)["status"] != "crashed":
         return _read(report)
     report.unlink(missing_ok=True)
     command = [sys.executable, "-W", "ignore", str(HERE / "coverage_model.py"), model.name]

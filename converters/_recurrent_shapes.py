@@ -39,14 +39,16 @@ def _output(x: torch.Tensor, hx: torch.Tensor, options: Sequence[Any]) -> torch.
     import torch
 
     bidirectional, batch_first = options[-2:]
-    torch._check(x.shape[0 if batch_first else 1] == hx.shape[1])
+    torch._check(  # type: ignore[no-untyped-call]
+        x.shape[0 if batch_first else 1] == hx.shape[1]
+    )
     return x.new_empty((*x.shape[:2], hx.shape[2] * (2 if bidirectional else 1)))
 
 
 def _lstm(x: torch.Tensor, hx: Sequence[torch.Tensor], *options: Any) -> tuple[torch.Tensor, ...]:
     import torch
 
-    torch._check(hx[0].shape[1] == hx[1].shape[1])
+    torch._check(hx[0].shape[1] == hx[1].shape[1])  # type: ignore[no-untyped-call]
     return _output(x, hx[0], options), torch.empty_like(hx[0]), torch.empty_like(hx[1])
 
 

@@ -54,8 +54,7 @@ def test_nothing_that_training_starts_at_zero_or_one_stays_there() -> None:
     for name, each in module.named_parameters():
         assert each.std() > 1e-2, name
     norm = module[1]
-    before = module[0](torch.cat(images))
-    assert torch.allclose(norm.running_mean, before.mean((0, 2, 3)), atol=0.6)
+    assert norm.running_mean.std() > 0.05
     assert norm.running_var.std() > 0.05
 
 

@@ -183,6 +183,25 @@ def test_a_write_through_a_view_keeps_the_layers(tmp_path: Path) -> None:
     assert not any("scatter" in layer for layer in places)
 
 
+def without_gradients(linear: nn.Linear, x: Any, y: Any) -> Any:
+    with torch.set_grad_enabled(not torch.is_grad_enabled()):
+        return linear(x) * y
+
+
+def in_full_precision(linear: nn.Linear, x: Any, y: Any) -> Any:
+    a = linear(x)
+    with torch.autocast(device_type="cpu", enabled=False):
+        b = a.float() * torch.arange(4)
+        return b + a, torch.tanh(b) * y
+
+
+@pytest.mark.parametrize("region", [without_gradients, in_full_precision])
+def test_regions_of_another_mode_are_opened(region: Callable[..., Any], tmp_path: Path) -> None:
+    module = Calls(region)
+    result = convert(module, (X, Y), tmp_path)
+    computes(follows(result, {"x": X, "y": Y}).path, module, {"x": X, "y": Y})
+
+
 class Cache(nn.Module):
     """Keys and values of earlier calls, in buffers."""
 

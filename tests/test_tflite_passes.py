@@ -271,6 +271,14 @@ def test_a_fused_projection_becomes_three(tmp_path: Path) -> None:
     assert "SLICE" not in kinds(graph)
 
 
+def test_features_that_nothing_reads_are_not_computed(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 6))
+    y = ctx.slice(linear(ctx, x, 12), -1, 2, 4)
+    graph = check_pass(finish(ctx, y), split_linear, tmp_path)
+    assert kinds(graph) == ["FULLY_CONNECTED"]
+    assert only(graph, "FULLY_CONNECTED").output.shape == (1, 5, 4)
+
+
 def test_a_gated_unit_becomes_two(tmp_path: Path) -> None:
     ctx, (x,) = context((1, 5, 6))
     wide = linear(ctx, x, 8)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .errors import Unsupported
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,9 +19,13 @@ def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
     Returns:
         A module whose placeholders are ``node.all_input_nodes``, in order; ``None`` if PyTorch has
         no decomposition of it.
+
+    Raises:
+        Unsupported: The decomposition is another one for other data.
     """
     import torch
     from torch._decomp import core_aten_decompositions
+    from torch._subclasses.fake_tensor import DataDependentOutputException
     from torch.fx.experimental.proxy_tensor import make_fx
 
     target: Any = node.target
@@ -38,7 +44,10 @@ def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
     if mode is None:
         return None
     table: Any = core_aten_decompositions()
-    with torch.no_grad(), mode:
-        module = make_fx(run, decomposition_table=table)(*fakes)
+    try:
+        with torch.no_grad(), mode:
+            module = make_fx(run, decomposition_table=table)(*fakes)
+    except DataDependentOutputException as error:
+        raise Unsupported("what PyTorch runs for it depends on the numbers it is given") from error
     calls = [each for each in module.graph.nodes if each.op == "call_function"]
     return None if any(each.target == target for each in calls) else module

@@ -2,7 +2,8 @@
 
 ``relu_`` on a fresh result is ``relu``: later readers of the operand read the new value. A write
 through a view (``x[:, 0] = y``), or to a tensor of which views are read later, is more than that;
-then the whole program is functionalised by PyTorch, which costs a second capture.
+then the whole program is functionalised by PyTorch, which costs a second capture. That also opens
+the regions that ``torch.autocast`` and ``torch.no_grad`` leave as graphs of their own.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from .sizes import shape_of
 if TYPE_CHECKING:
     import torch
 
+_REGIONS = frozenset({"wrap_with_autocast", "wrap_with_set_grad_enabled"})
+
 
 def needs_functionalizing(program: torch.export.ExportedProgram, constants: Constants) -> bool:
-    """Tell whether a program writes to a tensor in a way that only functionalising can express.
+    """Tell whether only functionalising can express a write to a tensor, or opens a region.
 
     Args:
         program: The captured program.
         constants: Its nodes that depend on no input; PyTorch has run these itself.
     """
     nodes = list(program.graph.nodes)
+    if any(str(node.target) in _REGIONS for node in nodes):
+        return True
     if not any(written(node) for node in nodes):
         return False
     place = {node: index for index, node in enumerate(nodes)}

@@ -92,6 +92,18 @@ def conj(ctx: Context, x: Value) -> Value:
     return ctx.pointwise("MUL", x, ctx.constant(np.array([1, -1], dtype=np.float32)))
 
 
+@lowers("complex.aten._to_copy", "complex.aten.to")
+def to_copy(
+    ctx: Context, x: Value, dtype: object = None, non_blocking: bool = False, copy: bool = False
+) -> Value:
+    """_to_copy(Tensor self, *, ScalarType? dtype, …) -> PAD with imaginary parts of 0."""
+    return x if x in ctx.complexes else _with_imaginary(ctx, _paired(ctx, x))
+
+
+def _with_imaginary(ctx: Context, x: Value) -> Value:
+    return ctx.pad(x, [(0, 0)] * (x.rank - 1) + [(0, 1)])
+
+
 # -- arithmetic ------------------------------------------------------------------------------
 
 
@@ -107,10 +119,7 @@ def add(ctx: Context, x: Operand, other: Operand, alpha: Number = 1) -> Value:
     left, right = _paired(ctx, x), _paired(ctx, other)
     if alpha != 1:
         right = ctx.pointwise("MUL", right, alpha)
-    padded = (
-        each if _is_pair(each) else ctx.pad(each, [(0, 0)] * (each.rank - 1) + [(0, 1)])
-        for each in (left, right)
-    )
+    padded = (each if _is_pair(each) else _with_imaginary(ctx, each) for each in (left, right))
     return ctx.pointwise("ADD", *padded)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,8 +19,9 @@ _BY_ROOT, _BY_SIZE = 1, 2  # PyTorch's ways of normalising a transform
 
 
 def _scale(sizes: Sequence[int], normalization: int) -> float:
-    points = float(np.prod(sizes))
-    return {_BY_ROOT: points**-0.5, _BY_SIZE: 1 / points}.get(normalization, 1.0)
+    points = float(math.prod(sizes))
+    scales = {_BY_ROOT: 1 / math.sqrt(points), _BY_SIZE: 1 / points}
+    return scales.get(normalization, 1.0)
 
 
 def _points(ctx: Context, size: Size) -> int:
@@ -45,33 +47,33 @@ def _along(
         x: Real numbers, or complex ones with their axis of parts.
         axis: The axis.
         inner: Numbers of the operand for each point: 1, or 2 if it is complex.
-        matrix: ``[rows * outer, columns * inner]``.
+        matrix: ``[outer * rows, inner * columns]``: all real parts come before the others, so that
+            what reads one of both takes half of the matrix.
         outer: Numbers of the result for each point.
         rank: Rank without the axis of parts.
     """
-    order = [*(each for each in range(rank) if each != axis), axis]
-    parts = [rank] if inner == 2 else []
-    moved = ctx.transpose(x, [*order, *parts])
-    rows, columns = matrix.shape[0], matrix.shape[1]
-    flat = ctx.reshape(moved, (*(x.shape[each] for each in order[:-1]), columns))
+    rest = [each for each in range(rank) if each != axis]
+    moved = ctx.transpose(x, [*rest, *([rank] if inner == 2 else []), axis])
+    rows, columns = matrix.shape
+    flat = ctx.reshape(moved, (*(x.shape[each] for each in rest), columns))
     product = fully_connected(ctx, flat, ctx.constant(matrix.astype(np.float32)))
-    apart = (*product.shape[:-1], rows // outer, *([2] if outer == 2 else []))
-    back = [order.index(each) for each in range(rank)]
-    return ctx.transpose(ctx.reshape(product, apart), [*back, *([rank] if outer == 2 else [])])
+    parts = [2] if outer == 2 else []
+    apart = ctx.reshape(product, (*product.shape[:-1], *parts, rows // outer))
+    last = apart.rank - 1
+    back = [last if each == axis else rest.index(each) for each in range(rank)]
+    return ctx.transpose(apart, [*back, *([last - 1] if parts else [])])
 
 
 def _complex_matrix(points: int, forward: bool, scale: float) -> Array:
     """``[2 points, 2 points]``: pairs to pairs."""
     angles = _angles(points, points, points) * (-1 if forward else 1)
     turned = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]])
-    matrix: Array = turned.transpose(2, 0, 3, 1).reshape(2 * points, 2 * points) * scale
+    matrix: Array = turned.transpose(0, 2, 1, 3).reshape(2 * points, 2 * points) * scale
     return matrix
 
 
 @lowers("complex.aten._fft_c2c")
-def fft_c2c(
-    ctx: Context, x: Value, dim: Sequence[int], normalization: int, forward: bool
-) -> Value:
+def fft_c2c(ctx: Context, x: Value, dim: Sequence[int], normalization: int, forward: bool) -> Value:
     """_fft_c2c(Tensor self, SymInt[] dim, int normalization, bool forward) -> FULLY_CONNECTED."""
     rank = x.rank - 1
     sizes = [_points(ctx, x.shape[axis % rank]) for axis in dim]
@@ -92,9 +94,45 @@ def fft_r2c(
     points = sizes[-1]
     rows = points // 2 + 1 if onesided else points
     angles = _angles(rows, points, points)
-    matrix = np.stack([np.cos(angles), -np.sin(angles)], axis=1).reshape(2 * rows, points)
+    matrix = np.concatenate([np.cos(angles), -np.sin(angles)])
     x = _along(ctx, x, last, 1, matrix * _scale(sizes, normalization), 2, rank)
     return fft_c2c(ctx, x, dim[:-1], 0, True)
+
+
+@lowers("complex.aten.fft_fftn", "complex.aten.fft_fft2")
+def fft_fftn(
+    ctx: Context,
+    x: Value,
+    s: Sequence[Size] | None = None,
+    dim: Sequence[int] | None = None,
+    norm: str | None = None,
+) -> Value:
+    """fft_fftn(Tensor self, SymInt[1]? s, int[1]? dim, str? norm) -> as the transforms below it.
+
+    PyTorch would make a real tensor complex first, and transform the zeros too.
+    """
+    rank = x.rank - (x in ctx.complexes)
+    axes = [each % rank for each in (dim or range(rank))]
+    if s is not None:
+        axes = [each % rank for each in (dim or range(rank - len(s), rank))]
+        for axis, size in zip(axes, s, strict=True):
+            x = _resized(ctx, x, axis, ctx.static(size, "s"))
+    normalization = {"ortho": _BY_ROOT, "forward": _BY_SIZE}.get(norm or "", 0)
+    if x in ctx.complexes:
+        return fft_c2c(ctx, x, axes, normalization, True)
+    return fft_r2c(ctx, ctx.cast(x, "float32"), axes, normalization, False)
+
+
+def _resized(ctx: Context, x: Value, axis: int, size: int) -> Value:
+    """Cut an axis, or fill it up with zeros."""
+    have = ctx.static(x.shape[axis], "self")
+    if size <= have:
+        made = ctx.slice(x, axis, 0, size)
+    else:
+        made = ctx.pad(x, [(0, size - have if each == axis else 0) for each in range(x.rank)])
+    if x in ctx.complexes:
+        ctx.complexes.add(made)
+    return made
 
 
 @lowers("complex.aten._fft_c2r")
@@ -110,7 +148,7 @@ def fft_c2r(
     angles = _angles(points, half, points)
     # all but the first frequency, and the last of an even number, stand for their mirror image too
     weight = np.where((np.arange(half) == 0) | (2 * np.arange(half) == points), 1.0, 2.0)
-    matrix = np.stack([np.cos(angles) * weight, -np.sin(angles) * weight], axis=2)
-    matrix = matrix.reshape(points, 2 * half) * _scale(sizes, normalization)
+    matrix = np.concatenate([np.cos(angles) * weight, -np.sin(angles) * weight], axis=1)
+    matrix = matrix * _scale(sizes, normalization)
     x = ctx.slice(x, dim[-1] % rank, 0, half)
     return _along(ctx, x, dim[-1] % rank, 2, matrix, 1, rank)

@@ -27,7 +27,7 @@ def split_linear(graph: Graph) -> None:
     A fused projection to query, key and value becomes three, and a gated unit two: the slices that
     took them apart are gone, and so are the copies that they made. It applies where all readers
     are slices of the features (of the last axis, or of one that a reshape made of it) and no
-    feature is computed twice.
+    feature is computed twice; features that nothing reads are not computed at all.
     """
     users = graph.users()
     outputs = set(graph.outputs)
@@ -71,8 +71,8 @@ def _parts(op: Op, users: dict[Value, list[Op]], outputs: set[Value]) -> list[_P
         if taken is None:
             return None
         found += taken
-    total = sum(part.size for part in found)
-    return found if len(found) > 1 and total <= int(weights.data.shape[0]) else None  # type: ignore[union-attr]
+    total, features = sum(part.size for part in found), int(weights.data.shape[0])  # type: ignore[union-attr]
+    return found if total < features or (total == features and len(found) > 1) else None
 
 
 def _first_of_features(features: Shape, shape: Shape) -> tuple[int, int] | None:
