@@ -24,7 +24,6 @@ from direct import (
     Array,
     Compiled,
     LiteRT,
-    capture,
     compile_program,
     distance,
     in_order,
@@ -33,6 +32,7 @@ from direct import (
     tensors_in,
 )
 
+from bridge.converters._capture import capture
 from bridge.errors import BridgeError, UnsupportedError
 from bridge.layers import Absence, Place
 from bridge.validators.taps.exported import NodeRunner

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bridge.converters._recurrent_shapes import recurrent_shapes
 from bridge.converters.tflite import CompileOptions, pipeline
 from bridge.converters.tflite.ir import Graph
 from bridge.converters.tflite.provenance import layer_map
@@ -32,14 +31,6 @@ class Compiled:
     path: Path
     spine: Spine
     layer_map: LayerMap
-
-
-def capture(
-    module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> torch.export.ExportedProgram:
-    """Capture a module in evaluation mode."""
-    with torch.no_grad(), recurrent_shapes():
-        return torch.export.export(module, args, dict(kwargs), strict=False)
 
 
 def compile_program(program: torch.export.ExportedProgram, path: Path) -> Compiled:

@@ -22,9 +22,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from direct import Array, LiteRT, capture, compile_program, distance, kind_of, tensors_in
+from direct import Array, LiteRT, compile_program, distance, kind_of, tensors_in
 from opinfo_limits import CLAMPED, Limits, explained, limits_of
 
+from bridge.converters._capture import capture
 from bridge.errors import ConversionError, UnsupportedError
 from bridge.program import operator_name
 

@@ -23,8 +23,10 @@ from typing import Any
 
 import torch
 import zoo
-from direct import capture, compile_program
+from direct import compile_program
 from peers import CACHE
+
+from bridge.converters._capture import capture
 
 PEERS = ("litert-torch", "onnx2tf")
 _SECONDS = 6.0  # of latency runs for one model

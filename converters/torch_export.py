@@ -17,9 +17,8 @@ from ..layers import identity_map
 from ..live import LiveModel, named_tensors, output_names, signature_of, tensors_of
 from ..outcome import Stage
 from ..program import output_nodes, spine_of, user_frame
-from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
-from ._recurrent_shapes import recurrent_shapes
+from ._capture import capture
 
 if TYPE_CHECKING:
     import torch
@@ -79,17 +78,9 @@ def _returning_tensors(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def _export(live: LiveModel, *, tensors_only: bool) -> torch.export.ExportedProgram:
-    import torch
-
     try:
-        with quiet_torch(), recurrent_shapes():
-            return torch.export.export(
-                _returning_tensors(live.module) if tensors_only else live.module,
-                live.args,
-                dict(live.kwargs) or None,
-                dynamic_shapes=_dynamic_shapes(live),
-                strict=False,
-            )
+        module = _returning_tensors(live.module) if tensors_only else live.module
+        return capture(module, live.args, live.kwargs, _dynamic_shapes(live))
     except Exception as error:
         raise CaptureError(
             f"torch.export cannot capture this model: {_first_lines(error)}",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bridge.converters._recurrent_shapes import recurrent_shapes
+from bridge.converters._capture import capture
 from bridge.converters.tflite import CompileOptions
 from bridge.converters.tflite.ir import Graph
 from bridge.converters.tflite.pipeline import compile_program
@@ -69,10 +69,8 @@ def compile_module(
             args,
         )
         shapes = (shapes,) if _takes_any_number(module) else shapes
-    with torch.no_grad(), recurrent_shapes():
-        program = torch.export.export(
-            module, args, dict(kwargs) if kwargs else None, dynamic_shapes=shapes, strict=False
-        )
+    with torch.no_grad():
+        program = capture(module, args, kwargs or {}, shapes)
         inputs = [f"input_{index}" for index in range(len(tensors))]
         outputs = [f"output_{index}" for index in range(len(output_nodes(program)))]
     spine = spine_of(program)

@@ -12,13 +12,36 @@ from bridge.outcome import Stage
 STAGES = (Stage.LOAD, Stage.LOWER, Stage.SERIALIZE, Stage.COMPARE)
 
 
-def die(task: HopTask) -> HopResult:
-    """Enter the stages in order and die in the one that the option ``at`` names."""
-    for stage in STAGES:
+def _die(task: HopTask, at: Stage) -> HopResult:
+    for stage in STAGES[: STAGES.index(at) + 1]:
         task.enter(stage)
-        if stage == task.options["at"]:
-            os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("no such stage")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
+
+
+def die_in_load(task: HopTask) -> HopResult:
+    """Enter the first stage and die."""
+    return _die(task, Stage.LOAD)
+
+
+def die_in_lower(task: HopTask) -> HopResult:
+    """Enter the stages up to lowering and die."""
+    return _die(task, Stage.LOWER)
+
+
+def die_in_serialize(task: HopTask) -> HopResult:
+    """Enter the stages up to writing and die."""
+    return _die(task, Stage.SERIALIZE)
+
+
+def die_in_compare(task: HopTask) -> HopResult:
+    """Enter all stages and die in the last."""
+    return _die(task, Stage.COMPARE)
+
+
+DYING = dict(
+    zip(STAGES, (die_in_load, die_in_lower, die_in_serialize, die_in_compare), strict=True)
+)
 
 
 def hang(task: HopTask) -> HopResult:

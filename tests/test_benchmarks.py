@@ -19,10 +19,11 @@ import coverage_model
 import opinfo_limits
 import opinfo_worker
 import zoo
-from direct import LiteRT, capture, compile_program, distance
+from direct import LiteRT, compile_program, distance
 from zoo.lively import enliven
 from zoo.torchvision_operators import non_maximum_suppression
 
+from bridge.converters._capture import capture
 from bridge.layers import Place
 
 OWN = [model for model in zoo.models().values() if model.source == "own" and not model.packages]

@@ -195,11 +195,21 @@ def in_full_precision(linear: nn.Linear, x: Any, y: Any) -> Any:
         return b + a, torch.tanh(b) * y
 
 
-@pytest.mark.parametrize("region", [without_gradients, in_full_precision])
+def one_in_another(linear: nn.Linear, x: Any, y: Any) -> Any:
+    with torch.set_grad_enabled(not torch.is_grad_enabled()):
+        with torch.autocast(device_type="cpu", enabled=False):
+            a = linear(x)
+        return a + y
+
+
+@pytest.mark.parametrize("region", [without_gradients, in_full_precision, one_in_another])
 def test_regions_of_another_mode_are_opened(region: Callable[..., Any], tmp_path: Path) -> None:
     module = Calls(region)
     result = convert(module, (X, Y), tmp_path)
-    computes(follows(result, {"x": X, "y": Y}).path, module, {"x": X, "y": Y})
+    artifact = follows(result, {"x": X, "y": Y})
+    computes(artifact.path, module, {"x": X, "y": Y})
+    assert "linear" in artifact.layer_map.mapped()
+    assert not any("wrap" in layer for layer in artifact.layer_map.places)
 
 
 class Cache(nn.Module):

@@ -45,7 +45,6 @@ def register() -> Iterator[Register]:
                 target=ONNX,
                 convert=run,
                 cost=0.0,
-                options=("at",),
             )
         )
 
@@ -58,15 +57,9 @@ def register() -> Iterator[Register]:
 def test_a_killed_hop_has_its_stage_and_the_others_finish(
     stage: Stage, register: Register, tmp_path: Path
 ) -> None:
-    register(deadly_hops.die)
+    register(deadly_hops.DYING[stage])
     module, inputs = net()
-    result = convert(
-        module,
-        inputs,
-        to=["onnx", "torchscript", "mobile"],
-        out=tmp_path,
-        options=ConvertOptions(hop_options={"at": stage.value}),
-    )
+    result = convert(module, inputs, to=["onnx", "torchscript", "mobile"], out=tmp_path)
     died = next(each for each in result.outcomes if each.subject == "deadly")
     assert (died.stage, died.symptom) == (stage, Symptom.CRASH)
     assert "SIGKILL" in died.detail
@@ -86,9 +79,9 @@ def test_a_killed_hop_has_its_stage_and_the_others_finish(
 def test_without_another_route_the_target_fails_and_the_rest_stands(
     register: Register, tmp_path: Path
 ) -> None:
-    register(deadly_hops.die)
+    register(deadly_hops.die_in_lower)
     module, inputs = net()
-    options = ConvertOptions(route="deadly", hop_options={"at": "lower"})
+    options = ConvertOptions(route="deadly")
     result = convert(module, inputs, to="onnx", out=tmp_path, options=options)
     assert result.exit_code == 2
     assert [each.symptom for each in result.outcomes] == [

@@ -243,7 +243,7 @@ def computes(path: Path, module: nn.Module, inputs: Mapping[str, torch.Tensor]) 
         assert sorted(actual) == sorted(wanted)
         for name, truth in wanted.items():
             assert actual[name].shape == tuple(truth.shape)
-            np.testing.assert_allclose(actual[name], truth.numpy(), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(actual[name], truth.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def tokens(batch: int, steps: int) -> dict[str, torch.Tensor]:

@@ -94,7 +94,12 @@ def conj(ctx: Context, x: Value) -> Value:
 
 @lowers("complex.aten._to_copy", "complex.aten.to")
 def to_copy(
-    ctx: Context, x: Value, dtype: object = None, non_blocking: bool = False, copy: bool = False
+    ctx: Context,
+    x: Value,
+    dtype: object = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: object = None,
 ) -> Value:
     """_to_copy(Tensor self, *, ScalarType? dtype, …) -> PAD with imaginary parts of 0."""
     return x if x in ctx.complexes else _with_imaginary(ctx, _paired(ctx, x))
