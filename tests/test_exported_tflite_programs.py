@@ -208,7 +208,7 @@ def test_regions_of_another_mode_are_opened(region: Callable[..., Any], tmp_path
     result = convert(module, (X, Y), tmp_path)
     artifact = follows(result, {"x": X, "y": Y})
     computes(artifact.path, module, {"x": X, "y": Y})
-    assert "linear" in artifact.layer_map.mapped()
+    assert any(layer.startswith("linear") for layer in artifact.layer_map.mapped())
     assert not any("wrap" in layer for layer in artifact.layer_map.places)
 
 
