@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..artifact import Artifact, Signature, TensorSpec
 from ..samples import Samples
 from ..worker import WorkPool
-from .runtime import RunResult, Runtime, read_results, runtime_job, store_inputs
+from .runtime import RunResult, Runtime, fed_name, read_results, runtime_job, store_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,14 @@ class Run:
 
     Attributes:
         arrays: Outputs and inner tensors by the artifact's names, each ``[K, *shape]``.
+        folder: Where they lie on disk.
         version: Version of the runtime.
         load_seconds: Time to load the artifact.
         seconds: Time of each sample.
     """
 
     arrays: RunResult
+    folder: Path | None = None
     version: str = ""
     load_seconds: float = 0.0
     seconds: tuple[float, ...] = ()
@@ -36,6 +38,11 @@ class Run:
     def output(self, spec: TensorSpec) -> NDArray[Any]:
         """Return an output ``[K, *shape]`` in the source's axes."""
         return to_source_axes(self.arrays.outputs[spec.name], spec.permutation)
+
+    def discard(self) -> None:
+        """Free the disk; the arrays cannot be read any more."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def tap(self, tensor: str, permutation: tuple[int, ...] | None = None) -> NDArray[Any]:
         """Return an inner tensor ``[K, *shape]`` in the source's axes."""
@@ -58,13 +65,36 @@ class Runner:
     _runs: int = field(default=0)
 
     def run(
-        self, runtime: Runtime, artifact: Artifact, samples: Samples, taps: Sequence[str] = ()
+        self,
+        runtime: Runtime,
+        artifact: Artifact,
+        samples: Samples,
+        taps: Sequence[str] = (),
+        feeds: Mapping[str, NDArray[Any]] | None = None,
     ) -> Run:
-        """Run every sample; ``WorkFailure`` if that fails in whatever way."""
+        """Run every sample.
+
+        Args:
+            runtime: Where.
+            artifact: What.
+            samples: Inputs in the source's names, axes and types.
+            taps: Tensors of the artifact to show.
+            feeds: Tensor of the artifact → ``[K, *shape]`` that its readers are fed instead, in the
+                artifact's axes and type.
+
+        Raises:
+            WorkFailure: That fails in whatever way.
+        """
+        feeds = feeds or {}
+        cuts = [
+            TensorSpec(name=name, shape=array.shape[1:], dtype=array.dtype.name)
+            for name, array in feeds.items()
+        ]
+        fed = {fed_name(name): array for name, array in feeds.items()}
         self._runs += 1
         inputs = self.scratch / f"inputs-{self._runs}"
         results = self.scratch / f"results-{self._runs}"
-        store_inputs(inputs, self._inputs_for(artifact.signature, samples))
+        store_inputs(inputs, self._inputs_for(artifact.signature, samples) | fed)
         facts = self.pool.call(
             runtime_job(
                 runtime,
@@ -73,10 +103,12 @@ class Runner:
                 samples=samples.count,
                 results=results,
                 taps=taps,
+                cuts=cuts,
             )
         )
         shutil.rmtree(inputs)
         return Run(
+            folder=results,
             arrays=read_results(results),
             version=facts["version"],
             load_seconds=facts["load_seconds"],
