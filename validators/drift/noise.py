@@ -1,7 +1,7 @@
 """The noise floor: how far legitimate implementations are from the truth.
 
-Eager PyTorch in the artifact's precision, in several orders of sums and with its inputs rounded
-another way. The last one matters where numbers cancel: one implementation may happen to be exact.
+Eager PyTorch in the artifact's precision, in several orders of sums, the last of them with its
+inputs rounded another way: where numbers cancel, one implementation may happen to be exact.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...samples import Samples
+from ..metrics import dot
 
 _BLOCK = 2**15
 
@@ -36,12 +37,9 @@ BASELINES: dict[str, tuple[Baseline, ...]] = {
     "float32": (
         Baseline(runtime="eager-float32"),
         Baseline(runtime="eager-float32-native"),
-        Baseline(runtime="eager-float32", perturbed=True),
+        Baseline(runtime="eager-float32-sequential", perturbed=True),
     ),
-    "float16": (
-        Baseline(runtime="eager-float16-weights"),
-        Baseline(runtime="eager-float16-weights", perturbed=True),
-    ),
+    "float16": (Baseline(runtime="eager-float16-weights", perturbed=True),),
 }
 
 
@@ -82,10 +80,10 @@ def _rms_error(truth: NDArray[Any], actual: NDArray[Any]) -> float:
         error = second[start : start + _BLOCK].astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             error -= first[start : start + _BLOCK]
-            square = float(error @ error)
+            square = dot(error, error)
         if not np.isfinite(square):
             error = error[np.isfinite(error)]
             with np.errstate(over="ignore"):
-                square = float(error @ error)
+                square = dot(error, error)
         total += square
     return float(np.sqrt(total / max(1, first.size)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from ...artifact import Artifact, TensorSpec
 from ...errors import SourceError
@@ -19,7 +21,11 @@ from ..runtime import (
     register_runtime,
 )
 from ..taps.exported import NodeRunner
+from ..taps.summation import with_sequential_error
 from ..tensors import named_outputs, one_thread, to_torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Eager(Runtime):
@@ -37,6 +43,7 @@ class _Eager(Runtime):
     double: ClassVar[bool] = False
     rounding: ClassVar[str | None] = None
     onednn: ClassVar[bool] = True
+    sequential: ClassVar[bool] = False
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
         return self._open_cut(artifact, taps, ())
@@ -44,15 +51,25 @@ class _Eager(Runtime):
     def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
         import torch
 
+        status = artifact.path.stat()
         runner = NodeRunner(
-            torch.export.load(artifact.path),
+            _program(artifact.path, status.st_mtime_ns, status.st_size),
             taps=taps,
             cuts=[each.name for each in cuts],
             path=artifact.path,
             double=self.double,
             rounding=getattr(torch, self.rounding) if self.rounding else None,
+            after=with_sequential_error if self.sequential else None,
         )
         return _EagerSession(artifact, cuts, runner, onednn=self.onednn)
+
+
+@functools.lru_cache(maxsize=1)
+def _program(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
+    """A program, loaded once for all runs of a validation; they do not change it."""
+    import torch
+
+    return torch.export.load(path)
 
 
 class _EagerSession(Session):
@@ -106,13 +123,24 @@ class EagerFloat32Native(_Eager):
 
 
 @register_runtime
+class EagerFloat32Sequential(_Eager):
+    """Eager PyTorch with the error that sums have if they are made term by term."""
+
+    name = "eager-float32-sequential"
+    title = "eager PyTorch (float32, sums term by term)"
+    reference_only = True
+    sequential = True
+
+
+@register_runtime
 class EagerFloat16Weights(_Eager):
-    """Eager PyTorch with weights rounded to float16 that compute in float32."""
+    """Eager PyTorch with weights rounded to float16, which compute in float32 term by term."""
 
     name = "eager-float16-weights"
     title = "eager PyTorch (float16 weights)"
     reference_only = True
     rounding = "float16"
+    sequential = True
 
 
 @register_runtime

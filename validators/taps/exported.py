@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,7 @@ class NodeRunner:
         path: The program's file, for messages.
         cuts: Names of nodes whose readers are fed what ``run`` is given instead of their values.
         rounding: Type that every floating point weight is rounded to and back.
+        after: What to make of each node's value before it is shown and read.
         double: Run in float64: weights, inputs and constants of every floating point type are
             promoted, every such type in an operator's arguments is replaced, and the default type
             is float64 too, so that nothing rounds to a shorter type on the way.
@@ -94,8 +95,10 @@ class NodeRunner:
         path: Path,
         double: bool = False,
         rounding: torch.dtype | None = None,
+        after: Callable[[torch.fx.Node, Any], Any] | None = None,
     ) -> None:
         self._double = double
+        self._after = after
         self._taps = frozenset(taps)
         self._cuts = frozenset(cuts)
         _require_tensors(program, self._taps | self._cuts, path)
@@ -157,6 +160,8 @@ class NodeRunner:
                 values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
             except _OPERATOR_ERRORS as error:
                 raise self._failure(node, error) from error
+            if self._after is not None:
+                values[node] = self._after(node, values[node])
         if node.name in self._taps:
             # a copy, now: an in-place operator further down may write to this memory
             run.taps[node.name] = to_numpy(values[node])
