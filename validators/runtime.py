@@ -101,6 +101,8 @@ class Runtime(ABC):
             itself.
         taps: Whether it can show tensors inside the artifact.
         reference_only: Whether it exists to make the truth, and is no place where anyone ships.
+        threads: How many it may use, where it has a say. It is set on an instance, to take times;
+            everything else runs with one.
     """
 
     name: ClassVar[str]
@@ -110,6 +112,7 @@ class Runtime(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     taps: ClassVar[bool] = False
     reference_only: ClassVar[bool] = False
+    threads: int = 1
 
     def probe(self) -> Availability:
         """Tell whether the runtime can be used here, without importing its framework."""

@@ -17,6 +17,7 @@ from ..report import report_document, stored_artifacts
 from ..samples import Samples, draw_samples, read_samples
 from ..sources import Source
 from ..worker import Limits, WorkPool
+from .assessing import assess
 from .comparing import compare
 from .execution import Execution
 from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
@@ -57,6 +58,7 @@ def validate(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
+    latency: bool = True,
     say: Say = lambda text: None,
 ) -> Comparison:
     """Compare artifacts with their source.
@@ -67,6 +69,7 @@ def validate(
         inputs: Example inputs of a module.
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
+        latency: Whether the artifacts are timed.
         say: Called with lines of progress.
 
     Returns:
@@ -80,16 +83,18 @@ def validate(
     options = source_options or SourceOptions()
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
-            return _validate_artifact(Path(path), against, inputs, options, pool, say)
+            return _validate_artifact(Path(path), against, inputs, options, pool, latency, say)
         if not (Path(path) / MANIFEST).is_file():
             raise UsageError(
                 f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
                 hint="an artifact is validated with --against its source",
             )
-        return _validate_folder(Path(path), options, pool, say)
+        return _validate_folder(Path(path), options, pool, latency, say)
 
 
-def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Say) -> Comparison:
+def _validate_folder(
+    path: Path, options: SourceOptions, pool: WorkPool, latency: bool, say: Say
+) -> Comparison:
     import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
@@ -107,6 +112,16 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
             say=say,
         )
         assert source.artifact is not None
+        assessment = assess(
+            [artifacts[name] for name in wanted],
+            source=source,
+            samples=samples,
+            spine=source.artifact.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=before["source"],
             options=before["options"],
@@ -114,6 +129,7 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
             spine=source.artifact.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         report["conversions"] = before["conversions"]
         folder.publish({}, {REPORT: report})
@@ -176,6 +192,7 @@ def _validate_artifact(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
     pool: WorkPool,
+    latency: bool,
     say: Say,
 ) -> Comparison:
     opened = open_source(against, inputs, options, pool.limits.seconds)
@@ -203,6 +220,17 @@ def _validate_artifact(
             scratch=folder.scratch,
             say=say,
         )
+        assessment = assess(
+            [artifact],
+            source=opened.source,
+            samples=opened.samples,
+            declared=opened.options.declared,
+            spine=origin.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=opened.to_json(),
             options={},
@@ -210,6 +238,7 @@ def _validate_artifact(
             spine=origin.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         return Comparison(report=report)
 

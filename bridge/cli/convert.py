@@ -43,6 +43,9 @@ SamplesOption = Annotated[
 Timeout = Annotated[
     float, typer.Option(help="Seconds that each conversion and each run may take.", min=0.1)
 ]
+Latency = Annotated[
+    bool, typer.Option("--latency/--no-latency", help="Time the artifacts on this machine.")
+]
 Memory = Annotated[
     str | None, typer.Option(help="Memory that each worker process may use, such as 4G.")
 ]
@@ -83,6 +86,7 @@ def convert(
         bool, typer.Option("--no-validate", help="Do not run and compare the artifacts.")
     ] = False,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -112,6 +116,7 @@ def convert(
                         "unroll": unroll,
                     },
                     limits=limits(timeout, memory),
+                    latency=latency,
                 ),
                 validate=not no_validate,
                 say=say,

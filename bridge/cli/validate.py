@@ -12,6 +12,7 @@ from .console import Json, Quiet, Terminal, errors_as_exit_codes
 from .convert import (
     Input,
     Inputs,
+    Latency,
     Memory,
     SamplesOption,
     Timeout,
@@ -32,6 +33,7 @@ def validate(
     inputs: Inputs = None,
     weights: Weights = None,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -49,6 +51,7 @@ def validate(
                 against=against,
                 source_options=source_options(input_, inputs, weights, trust_pickle, samples),
                 limits=limits(timeout, memory),
+                latency=latency,
                 say=say,
             )
         show(terminal, comparison.report)

@@ -32,7 +32,7 @@ class _LiteRT(Runtime):
 
         options = {
             "experimental_op_resolver_type": getattr(OpResolverType, self.resolver),
-            "num_threads": 1,
+            "num_threads": self.threads,
         }
         # of the shipped file with taps too: it is what says that the file is damaged
         interpreter = Interpreter(model_path=str(artifact.path), **options)
