@@ -12,7 +12,7 @@ from typing import Any
 from ...inspection.tflite_graph import TFLiteGraph
 from ...outcome import Stage
 from ...worker import WORKER, Job, WorkFailure, WorkPool
-from .gpu_rules import RULES, refusals
+from .gpu_rules import RULES, accelerator_takes, refusals
 from .origins import Origins
 
 # an operator whose result has a size that depends on values: no release of the delegate takes it
@@ -43,7 +43,7 @@ class Analysis:
     def __str__(self) -> str:
         if self.reason:
             return f"LiteRT's analyzer gave no answer: {self.reason}"
-        name = f"LiteRT's analyzer (runtime {self.release or 'unknown'})"
+        name = f"LiteRT's analyzer (runtime {self.release})"
         if not self.counts:
             return (
                 f"{name} takes every model, even one of {_REFUSED_BY_ALL}, which the delegate has "
@@ -69,11 +69,17 @@ def gpu_support(
     if analysis.counts:
         for index, reason in (analysis.refused or {}).items():
             reasons[index] = (reason, "analyzer")
-    placed = origins.place(graph.main)
+    main = graph.main
+    placed = origins.place(main)
     return {
         "compatible": not reasons,
         "operators": [
-            {**placed[index].row(), "reason": reason, "by": by}
+            {
+                **placed[index].row(),
+                "reason": reason,
+                "by": by,
+                "accelerator": accelerator_takes(main[index]),
+            }
             for index, (reason, by) in sorted(reasons.items())
         ],
         "analyzer": str(analysis),
@@ -89,8 +95,10 @@ def analyze(path: Path, pool: WorkPool) -> Analysis:
     except WorkFailure as failure:
         return Analysis(reason=f"{failure.symptom}: {failure.message}")
     release = _RELEASE.search(texts["file"])
+    if release is None:  # it is in every verdict
+        return Analysis(reason="it could not read the file")
     return Analysis(
-        release=release[1] if release else "",
+        release=release[1],
         refused=parse(texts["file"]),
         counts=bool(parse(texts["probe"])),
     )

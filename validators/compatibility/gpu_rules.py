@@ -1,8 +1,12 @@
 """What the GPU delegate refuses, by the rules that its sources and its messages state.
 
-They are those of ``CheckGpuDelegateCompatibility`` (``tools/versioning/gpu_compatibility.cc`` up to
-TensorFlow 2.18), of the tensor types that ``GetOpsToReplace`` takes, and of the batch sizes that
-the delegate compares when it starts. A device may refuse more; what is named here no device takes.
+It is the delegate of the Interpreter API (``GpuDelegate``). The rules are those of
+``CheckGpuDelegateCompatibility`` (``tools/versioning/gpu_compatibility.cc`` up to TensorFlow 2.18),
+of the tensor types that ``GetOpsToReplace`` takes, and of the batch sizes that the delegate
+compares when it starts. A device may refuse more; what is named here no device takes.
+
+LiteRT's CompiledModel has a GPU accelerator of its own (ML Drift), which takes more operators and
+integer types; of that only kinds, ranks and types are known here.
 """
 
 from __future__ import annotations
@@ -28,7 +32,17 @@ RULES = (
     "delegate",
     "axes, paddings and shapes are constants",
     "a size that may change is fixed when the delegate is applied: set it before",
+    "these are the rules of the Interpreter's GPU delegate; the accelerator of CompiledModel takes "
+    "more kinds of operators (accelerator: true, by kind, axes and types alone)",
 )
+
+# What the accelerator takes, as of LiteRT 2.3, and the delegate does not.
+_ACCELERATOR = """
+ARG_MAX BITCAST BITWISE_XOR LOGICAL_NOT LOGICAL_OR REDUCE_ALL REDUCE_ANY RELU_0_TO_1 REVERSE_V2
+RIGHT_SHIFT ROUND STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CBRT STABLEHLO_CLAMP STABLEHLO_COMPOSITE
+STABLEHLO_REMAINDER STABLEHLO_SHIFT_LEFT TOPK_V2 UNPACK
+"""
+_ACCELERATOR_KINDS = frozenset(_ACCELERATOR.split())
 
 
 def refusals(graph: TFLiteGraph) -> Iterator[tuple[GraphOperator, str]]:
@@ -45,11 +59,21 @@ def refusal(operator: GraphOperator) -> str:
     rules = KINDS.get(operator.name)
     if rules is None:
         return f"the GPU delegate has no kernel for {operator.name}"
-    for rule in (_types, _axes, *rules):
+    for rule in (_axes, *rules, _types):
         reason = rule(operator)
         if reason:
             return reason
     return ""
+
+
+def accelerator_takes(operator: GraphOperator) -> bool:
+    """Whether CompiledModel's accelerator has a kernel for an operator's kind, axes and types."""
+    tensors = [*(each for each in operator.inputs if each is not None), *operator.outputs]
+    return (
+        (operator.name in KINDS or operator.name in _ACCELERATOR_KINDS)
+        and all(each.rank <= MOST_AXES for each in tensors)
+        and not any(each.dtype == "int64" for each in (*operator.read, *operator.outputs))
+    )
 
 
 def _batch(graph: TFLiteGraph) -> tuple[int | None, ...]:
@@ -62,8 +86,8 @@ def _batch_reason(operator: GraphOperator, batch: Sequence[int | None]) -> str:
     for each in (*operator.outputs, *operator.read):
         if each.rank and batch and each.shape[0] not in (*batch, None) and None not in batch:
             return (
-                f"the first axis of {each} is {each.shape[0]}, and that of the input {batch[0]}: "
-                "the delegate takes one batch size throughout, and else refuses the whole model"
+                f"the first axis of {each} is {each.shape[0]} and that of the input {batch[0]}: "
+                "the GPU delegate takes one batch size throughout, or else nothing of the model"
             )
     return ""
 
@@ -236,10 +260,9 @@ def _input(operator: GraphOperator, place: int) -> GraphTensor | None:
 
 
 _SMALL_BLOCK = "the GPU delegate takes blocks of 2 and more"
-_AXES_CONSTANT = (_reads(1), _constant(1, "list of axes"))
+_AXES_CONSTANT = (_constant(1, "list of axes"), _reads(1))
 _SLICED = (_rank(0, 3, 4), _constant(1, "start"), _constant(2, "size"))
-_PAD = (_reads(1), _paddings)
-_UNARY = (_reads(1),)
+_PAD = (_constant(1, "padding"), _reads(1), _paddings)
 _BINARY = (_reads(1, 2), _activation)
 
 
@@ -250,9 +273,13 @@ def _rows(names: str, *rules: Rule) -> dict[str, tuple[Rule, ...]]:
 KINDS: dict[str, tuple[Rule, ...]] = {
     **_rows(
         "ABS CEIL COS ELU EXP FLOOR GELU LOG LOGISTIC NEG RSQRT SIGN SIN SQRT SQUARE TANH "
-        "HARD_SWISH QUANTIZE RESHAPE TILE TRANSPOSE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR",
-        *_UNARY,
+        "HARD_SWISH QUANTIZE",
+        _reads(1),
     ),
+    "RESHAPE": (_constant(1, "shape"), _reads(1)),
+    "TILE": (_constant(1, "number of repeats"), _reads(1)),
+    "TRANSPOSE": (_constant(1, "permutation"), _reads(1)),
+    **_rows("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR", _constant(1, "size"), _reads(1)),
     **_rows(
         "ATAN2 DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LOGICAL_AND LESS LESS_EQUAL "
         "MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB",
@@ -275,7 +302,7 @@ KINDS: dict[str, tuple[Rule, ...]] = {
     ),
     **_rows("DEPTH_TO_SPACE SPACE_TO_DEPTH", _reads(1), _option("block_size", 2, _SMALL_BLOCK)),
     "CAST": (_reads(1), _cast),
-    "CUMSUM": (_reads(1), _constant(1, "axis")),
+    "CUMSUM": (_constant(1, "axis"), _reads(1)),
     "DYNAMIC_UPDATE_SLICE": (),
     "GATHER": (_reads(1, 2), _rank(1, 1)),
     **_rows("SELECT SELECT_V2", _select),

@@ -23,7 +23,7 @@ from .latency import ThreadLatency, machine, thread_counts
 from .memory import ARENA, Growth, arena_bytes
 
 MOST_RUNS = 100
-SECONDS = 0.8  # for the later runs of one number of threads
+SECONDS = 0.5  # for the later runs of one number of threads
 
 Inputs = dict[str, NDArray[Any]]
 
