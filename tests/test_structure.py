@@ -26,7 +26,8 @@ PACKAGE = ROOT / "bridge"
 # not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "availability", "outcome", "layers", "quiet"),
+    ("registry", "availability", "outcome", "layers", "quiet", "tflite_releases"),
+    ("tflite_versions",),
     ("formats",),
     ("artifact",),
     ("live", "samples", "inspection", "toolchain"),

@@ -12,10 +12,13 @@ import numpy as np
 from ..artifact import Artifact, data_file
 from ..errors import UsageError
 from ..formats import EXPORTED, TORCH, Format, format_named
+from ..layers import Spine
 from ..outcome import Outcome
 from ..report import manifest_document, report_document, stored_artifacts
 from ..report.manifest import ManifestEntry
+from ..validators.compatibility.assessment import Assessment
 from ..worker import Limits, WorkPool
+from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
 from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
@@ -97,12 +100,14 @@ class ConvertOptions:
         hop_options: Options of hops, such as ``opset``.
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
+        latency: Whether the artifacts are timed, if they are run at all.
     """
 
     route: str | None = None
     hop_options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     drift: DriftOptions = field(default_factory=DriftOptions)
+    latency: bool = True
 
 
 def convert(
@@ -192,12 +197,13 @@ class _Run:
         if earlier is not None and all(each.made and each.made.reused for each in reached):
             return self._result(reached, earlier, stale=(), reused=True)
         validation = None
+        made = [each.made.artifact for each in reached if each.made]
+        artifacts = [each for each in made if each is not None]
         if self.validate:
-            artifacts = [each.made.artifact for each in reached if each.made]
             validation = compare(
                 source=self.opened.source,
                 reference=reference,
-                artifacts=[each for each in artifacts if each is not None],
+                artifacts=artifacts,
                 samples=self.opened.samples,
                 pool=self.pool,
                 scratch=self.folder.scratch,
@@ -213,11 +219,25 @@ class _Run:
             spine=execution.spine,
             validation=validation,
             key=key,
+            assessment=self._assess(artifacts, execution.spine),
         )
         stale: tuple[str, ...] = ()
         if not manifest or any(each.artifact for each in conversions):
             stale = self._publish(execution, manifest, report, conversions)
         return self._result(reached, report, stale=stale, reused=False)
+
+    def _assess(self, artifacts: Sequence[Artifact], spine: Spine | None) -> Assessment:
+        return assess(
+            artifacts,
+            source=self.opened.source,
+            samples=self.opened.samples,
+            declared=self.opened.options.declared,
+            spine=spine,
+            pool=self.pool if self.validate else None,
+            scratch=self.folder.scratch,
+            latency=self.options.latency,
+            say=self.say,
+        )
 
     def _execution(self, manifest: Mapping[str, Any]) -> Execution:
         examples = self.folder.scratch / EXAMPLES
@@ -250,6 +270,7 @@ class _Run:
             "route": options.route,
             "validate": self.validate,
             "drift": drift,
+            "latency": options.latency,
             **options.hop_options,
         }
 

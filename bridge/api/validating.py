@@ -17,6 +17,7 @@ from ..report import report_document, stored_artifacts
 from ..samples import Samples, draw_samples, read_samples
 from ..sources import Source
 from ..worker import Limits, WorkPool
+from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution
 from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
@@ -58,6 +59,7 @@ def validate(
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
     drift: DriftOptions | None = None,
+    latency: bool = True,
     say: Say = lambda text: None,
 ) -> Comparison:
     """Compare artifacts with their source.
@@ -69,6 +71,7 @@ def validate(
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
+        latency: Whether the artifacts are timed.
         say: Called with lines of progress.
 
     Returns:
@@ -83,17 +86,25 @@ def validate(
     drift = drift or DriftOptions()
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
-            return _validate_artifact(Path(path), against, inputs, options, pool, drift, say)
+            return _validate_artifact(
+                Path(path), against, inputs, options, pool, drift, latency=latency, say=say
+            )
         if not (Path(path) / MANIFEST).is_file():
             raise UsageError(
                 f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
                 hint="an artifact is validated with --against its source",
             )
-        return _validate_folder(Path(path), options, pool, drift, say)
+        return _validate_folder(Path(path), options, pool, drift, latency=latency, say=say)
 
 
 def _validate_folder(
-    path: Path, options: SourceOptions, pool: WorkPool, drift: DriftOptions, say: Say
+    path: Path,
+    options: SourceOptions,
+    pool: WorkPool,
+    drift: DriftOptions,
+    *,
+    latency: bool,
+    say: Say,
 ) -> Comparison:
     import_operators()
     with ResultFolder.open(path) as folder:
@@ -114,6 +125,16 @@ def _validate_folder(
             store=path / MEASURED,
         )
         assert source.artifact is not None
+        assessment = assess(
+            [artifacts[name] for name in wanted],
+            source=source,
+            samples=samples,
+            spine=source.artifact.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=before["source"],
             options={**before["options"], "drift": drift.to_json()},
@@ -121,6 +142,7 @@ def _validate_folder(
             spine=source.artifact.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         report["conversions"] = before["conversions"]
         folder.publish({}, {REPORT: report})
@@ -184,6 +206,8 @@ def _validate_artifact(
     options: SourceOptions,
     pool: WorkPool,
     drift: DriftOptions,
+    *,
+    latency: bool,
     say: Say,
 ) -> Comparison:
     opened = open_source(against, inputs, options, pool.limits.seconds)
@@ -212,6 +236,17 @@ def _validate_artifact(
             say=say,
             drift=drift,
         )
+        assessment = assess(
+            [artifact],
+            source=opened.source,
+            samples=opened.samples,
+            declared=opened.options.declared,
+            spine=origin.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=opened.to_json(),
             options={"drift": drift.to_json()},
@@ -219,6 +254,7 @@ def _validate_artifact(
             spine=origin.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         return Comparison(report=report)
 

@@ -43,6 +43,9 @@ SamplesOption = Annotated[
 Timeout = Annotated[
     float, typer.Option(help="Seconds that each conversion and each run may take.", min=0.1)
 ]
+Latency = Annotated[
+    bool, typer.Option("--latency/--no-latency", help="Time the artifacts on this machine.")
+]
 Memory = Annotated[
     str | None,
     typer.Option(
@@ -93,6 +96,7 @@ def convert(
         bool, typer.Option("--no-validate", help="Do not run and compare the artifacts.")
     ] = False,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -125,6 +129,7 @@ def convert(
                     },
                     limits=limits(timeout, memory),
                     drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
+                    latency=latency,
                 ),
                 validate=not no_validate,
                 say=say,

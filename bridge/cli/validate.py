@@ -13,6 +13,7 @@ from .convert import (
     FailOn,
     Input,
     Inputs,
+    Latency,
     Memory,
     SamplesOption,
     ThresholdsOption,
@@ -34,6 +35,7 @@ def validate(
     inputs: Inputs = None,
     weights: Weights = None,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -55,6 +57,7 @@ def validate(
                 source_options=source_options(input_, inputs, weights, trust_pickle, samples),
                 limits=limits(timeout, memory),
                 drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
+                latency=latency,
                 say=say,
             )
         show(terminal, comparison.report)

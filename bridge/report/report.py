@@ -9,6 +9,7 @@ from .. import __version__
 from ..artifact import Artifact
 from ..layers import Spine
 from ..outcome import Outcome
+from ..validators.compatibility.assessment import Assessment
 from ..validators.metrics import Metrics
 from ..validators.results import Drift, LayerResult, TargetResult, Validation
 from .manifest import outcome_json, versions
@@ -48,6 +49,7 @@ def report_document(
     spine: Spine | None,
     validation: Validation | None,
     key: str | None,
+    assessment: Assessment | None = None,
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -58,7 +60,9 @@ def report_document(
         spine: The layers of the source; ``None`` if it could not be captured.
         validation: The comparison; ``None`` if it was not asked for or could not begin.
         key: Key of all that the report depends on; ``None`` if it cannot be reused.
+        assessment: What of the artifacts runs where, and their contracts.
     """
+    assessed = assessment or Assessment()
     targets = validation.targets if validation else ()
     return {
         "schema": "driftbridge/report",
@@ -85,6 +89,8 @@ def report_document(
             }
             for layer in (spine.layers if spine else ())
         ],
+        "compatibility": dict(assessed.compatibility),
+        "contract": dict(assessed.contract),
     }
 
 
