@@ -71,6 +71,8 @@ def attach_metadata(
     Raises:
         SourceError: The model is damaged, or of a newer schema.
     """
+    if not model.stat().st_size:
+        raise SourceError(f"{model} is damaged: it is empty")
     try:
         with mapped(model) as data:
             old, end = _read(data), _end_of_model(model, len(data))

@@ -160,13 +160,8 @@ def labelled_output(outputs: Sequence[BundleTensor], labels: Sequence[str]) -> i
     )
 
 
-def normalized_input(
-    inputs: Sequence[BundleTensor], normalization: Normalization
-) -> tuple[int, tuple[int, int] | None]:
+def normalized_input(inputs: Sequence[BundleTensor], normalization: Normalization) -> int:
     """Return which input a normalization is of: the only one of floats that is like an image.
-
-    Returns:
-        Its index, and its channel axis and number of channels if it has one.
 
     Raises:
         InputError: There is no such input, or several, or the numbers do not fit its channels.
@@ -184,12 +179,13 @@ def normalized_input(
     if any(not value for value in normalization.std):
         raise InputError("--std must not be 0")
     channels = channels_of(chosen)
-    if len(count) != 1 or not count <= {1, channels[1] if channels else 1}:
+    fitting = sorted({1, channels[1] if channels else 1})
+    if len(count) != 1 or not count <= set(fitting):
         raise InputError(
             f"--mean has {len(normalization.mean)} value(s) and --std {len(normalization.std)}; "
-            f"{chosen.spec} takes 1" + (f" or {channels[1]}" if channels else "") + " of each"
+            f"{chosen.spec} takes {' or '.join(map(str, fitting))} of each"
         )
-    return candidates[0], channels
+    return candidates[0]
 
 
 def channels_of(tensor: BundleTensor) -> tuple[int, int] | None:

@@ -33,7 +33,7 @@ from ..android import (
     write_model,
 )
 from ..artifact import Artifact, digest
-from ..errors import InputError, MismatchError, SourceError, UsageError
+from ..errors import GateError, InputError, MismatchError, SourceError, UsageError
 from ..formats import TFLITE
 from ..inspection import inspect
 from ..samples import Samples, draw_like
@@ -109,8 +109,8 @@ def android_bundle(
         say: Called with lines of progress.
 
     Raises:
-        UsageError: The folder is none of ours, the model failed its comparison, a shape is not
-            fixed, or the package's name is none.
+        GateError: The model failed its comparison, or was not compared.
+        UsageError: The folder is none of ours, a shape is not fixed, or the package's name is none.
         InputError: Labels or normalisation do not fit the model.
         SourceError: The folder's files are missing or have changed.
         ConversionError: The model does not run, or gives other results with metadata.
@@ -125,12 +125,12 @@ def android_bundle(
     opened = _open(folder)
     forced = refusal(opened.report, opened.artifact)
     if forced and not chosen.force:
-        raise UsageError(
+        raise GateError(
             f"{folder} is not fit to be handed on: {forced}",
             hint=f"see {folder / REPORT}; after a change: driftbridge validate {folder}; "
             "--force makes a bundle all the same",
         )
-    contract = read_contract(opened.artifact)
+    contract = _told(read_contract(opened.artifact), chosen)
     with (
         WorkPool(limits=limits or Limits(), progress=say) as pool,
         ResultFolder.temporary() as aside,
@@ -141,7 +141,7 @@ def android_bundle(
         runner = Runner(pool=pool, scratch=aside.scratch, inputs=opened.source.signature.inputs)
         say(f"golden vectors: {chosen.samples} samples in float64 and in LiteRT")
         golden = _golden(runner, opened, _spread(samples, chosen.samples))
-        contract = _described(contract, opened, samples, golden, chosen)
+        contract = _seen(contract, opened, samples, golden)
         title = _title(opened.source.text)
         bundle = Bundle(
             artifact=opened.artifact,
@@ -223,14 +223,21 @@ def _spread(samples: Samples, count: int) -> Samples:
     return Samples(arrays=arrays, origin=origin)
 
 
-def _described(
-    contract: Contract,
-    opened: _Opened,
-    samples: Samples,
-    golden: Golden,
-    options: AndroidOptions,
-) -> Contract:
-    """Add to the inputs and outputs what is known of their values."""
+def _told(contract: Contract, options: AndroidOptions) -> Contract:
+    """Add to the inputs and outputs what the user says of them."""
+    inputs, outputs = list(contract.inputs), list(contract.outputs)
+    if options.normalization:
+        index = normalized_input(inputs, options.normalization)
+        inputs[index] = replace(inputs[index], normalization=options.normalization)
+    if options.labels:
+        labels = read_labels(options.labels)
+        index = labelled_output(outputs, labels)
+        outputs[index] = replace(outputs[index], labels=labels)
+    return Contract(inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _seen(contract: Contract, opened: _Opened, samples: Samples, golden: Golden) -> Contract:
+    """Add to the inputs and outputs the range of their values."""
     inputs = [
         replace(
             each,
@@ -243,13 +250,6 @@ def _described(
         replace(each, range=_range(values.values), seen="the golden vectors")
         for each, values in zip(contract.outputs, golden.outputs, strict=True)
     ]
-    if options.normalization:
-        index, _ = normalized_input(inputs, options.normalization)
-        inputs[index] = replace(inputs[index], normalization=options.normalization)
-    if options.labels:
-        labels = read_labels(options.labels)
-        index = labelled_output(outputs, labels)
-        outputs[index] = replace(outputs[index], labels=labels)
     return Contract(inputs=tuple(inputs), outputs=tuple(outputs))
 
 
