@@ -38,6 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sources",),
     ("converters", "validators"),
     ("report",),
+    ("android",),  # it judges by the verdicts of a report, and the commands above write with it
     ("api",),
     ("cli",),
     ("__main__",),

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..errors import BridgeError, UsageError
+from ..errors import BridgeError, GateError, UsageError
 
 EXIT_OK, EXIT_GATE, EXIT_CONVERSION, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 64, 130
 
@@ -106,5 +106,5 @@ def errors_as_exit_codes(terminal: Terminal) -> Iterator[None]:
                 }
             }
         )
-        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_CONVERSION
-        raise typer.Exit(code) from None
+        codes = ((UsageError, EXIT_USAGE), (GateError, EXIT_GATE), (BridgeError, EXIT_CONVERSION))
+        raise typer.Exit(next(code for kind, code in codes if isinstance(error, kind))) from None
