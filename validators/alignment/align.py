@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +114,4 @@ def _given(
     source: Artifact, nodes: NodeRunner, samples: Samples, index: int
 ) -> dict[str, torch.Tensor]:
     named = _placeholders(source, nodes.inputs)
-    return {
-        named[name]: to_torch(np.array(samples.arrays[name][index])) for name in named
-    }
+    return {named[name]: to_torch(np.array(samples.arrays[name][index])) for name in named}

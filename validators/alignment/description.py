@@ -71,9 +71,7 @@ def described(
     }
     layer_map = _explained(spine, graph, pairs, matcher.same)
     compute = compute_layers(spine)
-    missing = [
-        each for each in compute if layer_map.place(each).absence is Absence.UNEXPLAINED
-    ]
+    missing = [each for each in compute if layer_map.place(each).absence is Absence.UNEXPLAINED]
     found = sum(each in pairs for each in compute)
     coverage = 1 - len(missing) / len(compute) if compute else 1.0
     return Alignment(

@@ -77,7 +77,7 @@ class Graph:
         return frozenset(live)
 
     def position(self, key: str) -> int:
-        """Return the place in execution order of the operator that makes a tensor; -1 for inputs."""
+        """Return the place of the operator that makes a tensor; -1 for the model's inputs."""
         made = self.producer.get(key)
         return -1 if made is None else made.index
 

@@ -227,7 +227,12 @@ class Matcher:
         def rank(pair: Pair) -> tuple[int, bool, int, int]:
             region = self._graph.region(pair.key, given) or set()
             likeness = _likeness(kind, self._graph.producer.get(pair.key))
-            return -likeness, self._taken(kind, pair.key), len(region), self._graph.position(pair.key)
+            return (
+                -likeness,
+                self._taken(kind, pair.key),
+                len(region),
+                self._graph.position(pair.key),
+            )
 
         best = min(near, key=rank)
         if self._taken(kind, best.key):
@@ -302,9 +307,7 @@ class Matcher:
     def _is_live(self, name: str, made: torch.fx.Node) -> bool:
         return name == made.name or bool(self._support.get(name, name not in self._support))
 
-    def _agrees_ahead(
-        self, chain: Sequence[tuple[torch.fx.Node, Any]], given: set[str]
-    ) -> bool:
+    def _agrees_ahead(self, chain: Sequence[tuple[torch.fx.Node, Any]], given: set[str]) -> bool:
         for node, value in chain:
             array = array_of(value)
             if array is None or node.name not in self._layers:
