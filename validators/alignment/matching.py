@@ -458,7 +458,7 @@ class Matcher:
         return None
 
     def _only_one(self, layer: Layer, tried: Sequence[tuple[torch.fx.Node, Pair]]) -> Pair | None:
-        """A pair that stands out although nothing proves it: near in value, or alone of its kind."""
+        """A pair that stands out though nothing proves it: near in value, or alone of its kind."""
         alike = [each for each in tried if self._likeness(*each) == 2]
         ranked = sorted(alike or tried, key=lambda each: each[1].error)
         if not ranked:
