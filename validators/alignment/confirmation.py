@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .matching import Pair, array_of, restored
+from .pairs import Pair, array_of, restored
 from .probes import Probes, difference
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from ...artifact import Artifact
 from ...layers import Absence, Layer, LayerMap, Place, Spine
 from .confirmation import Confirmation
 from .graph import Graph
-from .matching import AGREES, Evidence, Matcher, Pair
+from .matching import Matcher
 from .operators import COMPUTE, MOVEMENT, kind_of
+from .pairs import AGREES, Evidence, Pair
 
 # how sure a pair is by what it was accepted for, if a second input confirms it
 _CONFIDENCE = {
     Evidence.VALUES: 0.99,
     Evidence.ROLE: 0.95,
-    Evidence.OUTPUT: 0.95,
     Evidence.ALONE: 0.8,
     Evidence.STRUCTURE: 0.7,
 }
