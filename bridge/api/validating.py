@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..artifact import Artifact, Signature, TensorSpec
-from ..errors import ConversionError, InputError, SourceError, UsageError
+from ..errors import BridgeError, ConversionError, InputError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
 from ..report import report_document, stored_artifacts
 from ..samples import Samples, draw_samples, read_samples
 from ..sources import Source
-from ..worker import Limits, WorkPool
+from ..validators.alignment import align, can_align
+from ..validators.running import Runner
+from ..worker import Limits, WorkFailure, WorkPool
 from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution
@@ -226,6 +228,9 @@ def _validate_artifact(
             origin = reference.made.artifact
         assert origin is not None
         artifact = foreign_artifact(path, origin.signature)
+        if can_align(artifact, origin):
+            runner = Runner(pool=pool, scratch=folder.scratch, inputs=origin.signature.inputs)
+            artifact = _aligned(artifact, origin, runner, opened.samples, say)
         validation = compare(
             source=opened.source,
             reference=reference,
@@ -259,13 +264,23 @@ def _validate_artifact(
         return Comparison(report=report)
 
 
+def _aligned(
+    artifact: Artifact, origin: Artifact, runner: Runner, samples: Samples, say: Say
+) -> Artifact:
+    """Look for the layers; an artifact whose layers cannot be looked for says why."""
+    say(f"{artifact.path.name}: looking for the layers of the source in it")
+    try:
+        return align(artifact, origin, runner=runner, samples=samples).applied(artifact)
+    except (WorkFailure, BridgeError) as error:
+        return replace(artifact, notes=(*artifact.notes, f"its layers were not found: {error}"))
+
+
 def foreign_artifact(path: Path, source: Signature) -> Artifact:
     """Return a file as an artifact of a source.
 
-    A file that lies in a result folder has its layer map from there; of any other file the layers
-    are unexplained. Inputs and outputs correspond to the source's by name if the names are the
-    same, else by order; a tensor whose shape is the source's with the channels last is taken to be
-    just that.
+    A file that lies in a result folder has its layer map from there; any other file has none.
+    Inputs and outputs correspond to the source's by name if the names are the same, else by order;
+    a tensor whose shape is the source's with the channels last is taken to be just that.
 
     Raises:
         SourceError: The file cannot be read.

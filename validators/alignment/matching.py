@@ -1,0 +1,199 @@
+"""Pairs of layers and tensors, found by running the source on the artifact's own values.
+
+The source runs node by node in float64. As soon as a layer is paired, its value is replaced by what
+the artifact's tensor holds, so that every layer is looked for with the artifact's own inputs of it:
+a defect upstream hides nothing, and what a layer makes of its inputs must be found, up to rounding,
+in a tensor that the artifact computes from the very same ones. Where it is not, the layer is fused
+with those after it, or it is defective: see missing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...layers import Layer, Spine
+from ..taps.exported import NodeRunner
+from .graph import Graph
+from .layouts import Array, Layout
+from .missing import Missing
+from .operators import ACTIVATIONS, BIJECTIVE, COMPUTE, FOLDABLE, MOVEMENT, kind_of
+from .pairs import Evidence, Pair, array_of, likeness, restored
+from .probes import Probes, difference
+from .search import Search
+
+if TYPE_CHECKING:
+    import torch
+
+_SAME_ROUNDING = 30.0  # tensors whose errors differ by less than that agree equally well
+_PASSING = ACTIVATIONS | FOLDABLE | MOVEMENT  # what leaves the order of axes as it comes
+
+
+class Matcher:
+    """Pairs layers with tensors while the source runs; a visitor of ``NodeRunner``.
+
+    Args:
+        spine: The source's layers.
+        runner: What runs the source.
+        graph: The artifact.
+        probes: Its tensors' values, for the input that the source runs on.
+        inputs: Name of the source's input → key of the artifact's.
+
+    Attributes:
+        pairs: Layer → its tensor, in the order in which they were found.
+        same: Layer → tensor that holds its result and stands for another layer already.
+    """
+
+    def __init__(
+        self,
+        spine: Spine,
+        runner: NodeRunner,
+        graph: Graph,
+        probes: Probes,
+        inputs: Mapping[str, str],
+    ) -> None:
+        self.runner = runner
+        self.graph = graph
+        self.probes = probes
+        self.search = Search(graph, probes)
+        self.layers = {layer.id: layer for layer in spine.layers}
+        self.kinds = {layer.id: kind_of(layer.op) for layer in spine.layers}
+        self.nodes: dict[str, torch.fx.Node] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.same: dict[str, str] = {}
+        self._given = {name: graph.copies(key) for name, key in inputs.items()}
+        self._support: dict[str, frozenset[str]] = {name: frozenset([name]) for name in inputs}
+        self._claimed: dict[str, str] = {}
+        self._missing = Missing(self)
+
+    def before(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
+        """Nothing is to be done before a node."""
+
+    def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
+        """Look for a layer's tensor, and let the source go on with what it holds."""
+        layer = self.layers.get(node.name)
+        if layer is None:
+            return
+        self.nodes[layer.id] = node
+        self._support[layer.id] = self.support_of(layer)
+        if not self._support[layer.id] or self.kinds[layer.id] == "identity":
+            return
+        value = array_of(values[node])
+        if value is None or not value.size:
+            return
+        pair = self._missing.expected(layer, value) or self.found(layer, value)
+        if pair is None and self.kinds[layer.id] in COMPUTE and layer.id not in self.same:
+            pair = self._missing.resolve(layer, node, value, values)
+        if pair is not None:
+            self._accept(layer, pair)
+            values[node] = restored(self.probes, pair, values[node])
+
+    def support_of(self, layer: Layer) -> frozenset[str]:
+        """Return the nearest layers and inputs with a tensor that a layer is computed from."""
+        none: frozenset[str] = frozenset()
+        return none.union(*(self._support.get(name, none) for name in layer.inputs))
+
+    def is_live(self, name: str) -> bool:
+        """Whether a layer that ran depends on the model's inputs."""
+        return bool(self._support.get(name))
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether a tensor stands for a layer."""
+        return key in self._claimed
+
+    def given_of(self, layer: Layer) -> set[str]:
+        """Return the tensors that hold what a layer is computed from."""
+        return set().union(*(self._given[name] for name in self.support_of(layer)))
+
+    def tensors_of(self, name: str) -> set[str]:
+        """Return the tensors that hold a layer or input, or what it was computed from."""
+        return set().union(*(self._given[each] for each in self._support.get(name, ())))
+
+    def likely(self, layer: Layer) -> list[Layout]:
+        """Return the layouts in which a layer's inputs are stored."""
+        return [self.pairs[name].layout for name in self.support_of(layer) if name in self.pairs]
+
+    def found(self, layer: Layer, value: Array) -> Pair | None:
+        """Return the tensor that holds a layer's value and stands for no other."""
+        given = self.given_of(layer)
+        inside, outside = self.search.agreeing(layer, value, given, self.likely(layer))
+        if inside:
+            return self._chosen(layer, inside, given)
+        free = [each for each in outside if each.key not in self._claimed]
+        telling = len(np.unique(value)) > min(16, value.size // 2)
+        if len(free) == 1 and len(outside) == 1 and telling:
+            return replace(free[0], evidence=Evidence.ALONE)
+        return None
+
+    def _chosen(
+        self, layer: Layer, agreeing: Sequence[Pair], given: Collection[str]
+    ) -> Pair | None:
+        """Of tensors that all hold a layer's value, the one that stands for it."""
+        kind = self.kinds[layer.id]
+        own = [each for each in agreeing if each.key not in given]
+        if kind in MOVEMENT:
+            own = [each for each in agreeing if each.key not in self._claimed]
+            if kind in BIJECTIVE:  # a tensor of its own, in the very shape that the layer makes
+                own = [each for each in own if each.layout == Layout() and self._moves(each.key)]
+        if not own:
+            self.same[layer.id] = agreeing[0].key
+            return None
+        least = min(each.error for each in own)
+        near = [each for each in own if each.error <= max(_SAME_ROUNDING * least, 1e-6)]
+
+        def rank(pair: Pair) -> tuple[int, bool, int, int]:
+            region = self.graph.region(pair.key, given) or set()
+            alike = likeness(kind, self.graph.producer.get(pair.key))
+            place = self.graph.position(pair.key)
+            return -alike, self._taken(kind, pair.key), len(region), place
+
+        best = min(near, key=rank)
+        if self._taken(kind, best.key):
+            self.same[layer.id] = best.key
+            return None
+        return best
+
+    def _moves(self, key: str) -> bool:
+        made = self.graph.producer.get(key)
+        return made is not None and made.kind in MOVEMENT
+
+    def _taken(self, kind: str, key: str) -> bool:
+        """Whether a tensor stands for another layer that is not merely fused with this one."""
+        made = self.graph.producer.get(key)
+        return key in self._claimed and (made is None or made.activation != kind)
+
+    def _accept(self, layer: Layer, pair: Pair) -> None:
+        before = self._claimed.get(pair.key)
+        if before is not None:
+            del self.pairs[before]
+        self.pairs[layer.id] = pair
+        self._claimed[pair.key] = layer.id
+        self._given[layer.id] = self.graph.copies(pair.key)
+        self._support[layer.id] = frozenset([layer.id])
+
+    def lay_out_again(self, name: str, layout: Layout) -> None:
+        """Give a layer another layout, and the layers before it that only passed theirs on."""
+        pair = self.pairs[name]
+        before, shape = pair.layout, self.layers[name].shape
+        error = pair.error
+        if shape is not None:
+            stored = self.probes.read(pair.key, 0)
+            error = difference(before.restore(stored, shape), layout.restore(stored, shape))
+        self.pairs[name] = replace(pair, layout=layout, error=error, evidence=Evidence.ROLE)
+        if self.kinds[name] in ACTIVATIONS | FOLDABLE:
+            for read in self._like(self.layers[name].inputs, before, pair.key):
+                self.lay_out_again(read, layout)
+
+    def _like(self, names: Iterable[str], layout: Layout, key: str) -> list[str]:
+        """Layers that pass a layout on and have it, in a tensor of the same shape."""
+        return [
+            name
+            for name in names
+            if name in self.pairs
+            and self.kinds[name] in _PASSING
+            and self.pairs[name].layout == layout
+            and self.probes.shape(self.pairs[name].key) == self.probes.shape(key)
+        ]
