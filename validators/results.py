@@ -93,6 +93,7 @@ class Validation:
         origin: Where the samples come from.
         samples: How many samples the whole models ran on.
         layer_samples: How many of them the layers were compared on.
+        how: Input name → where its values come from.
         reference_accuracy: Accuracy of the reference, where labels are known.
         targets: The rows.
     """
@@ -102,6 +103,7 @@ class Validation:
     origin: str
     samples: int
     layer_samples: int = 0
+    how: Mapping[str, str] = field(default_factory=dict)
     reference_accuracy: float | None = None
     targets: tuple[TargetResult, ...] = ()
 

@@ -53,6 +53,7 @@ class Validator:
             ),
             origin=self.samples.origin,
             samples=self.samples.count,
+            how=self.samples.how,
             layer_samples=self.reference.layer_samples,
             reference_accuracy=self._accuracy(truth),
             targets=tuple(

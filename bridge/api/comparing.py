@@ -66,6 +66,7 @@ def compare(
             ),
             origin=samples.origin,
             samples=samples.count,
+            how=samples.how,
         )
     return Validator(runner=runner, reference=truth, samples=samples, say=say).validate(artifacts)
 

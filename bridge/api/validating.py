@@ -14,14 +14,15 @@ from ..errors import ConversionError, InputError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
 from ..report import report_document, stored_artifacts
-from ..samples import Samples, draw_samples, read_samples
+from ..samples import Domain, ImageOptions, Samples, draw_samples
 from ..sources import Source
 from ..worker import Limits, WorkPool
 from .comparing import compare
 from .execution import Execution
 from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
-from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
+from .opening import SourceOptions, open_source
 from .plug_ins import import_operators
+from .sampling import DEFAULT_SAMPLES, find_real, program_of, read_real, settle
 from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
         manifest, before = folder.manifest(), read_json(path / REPORT)
         artifacts = _folder_artifacts(path, manifest)
         source = _folder_source(manifest, artifacts)
-        samples = _folder_samples(path, manifest, source.signature.inputs, options)
+        assert source.artifact is not None
+        samples = _folder_samples(path, manifest, source.artifact, options, pool.limits.seconds)
         wanted = [each["format"] for each in before["conversions"] if each["ok"]]
         validation = compare(
             source=source,
@@ -106,7 +108,6 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
             scratch=folder.scratch,
             say=say,
         )
-        assert source.artifact is not None
         report = report_document(
             source=before["source"],
             options=before["options"],
@@ -157,17 +158,35 @@ def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact
 def _folder_samples(
     path: Path,
     manifest: Mapping[str, Any],
-    inputs: tuple[TensorSpec, ...],
+    source: Artifact,
     options: SourceOptions,
+    seconds: float,
 ) -> Samples:
-    recorded = manifest["source"]["inputs"]
-    real = options.real or (Path(recorded) if recorded else None)
-    if real is not None:
-        samples = read_samples(real, inputs)
-        return samples if options.samples is None else samples.head(options.samples)
+    origin = manifest["source"]
     with np.load(path / EXAMPLES) as stored:
         examples = {name: stored[name] for name in stored.files}
-    return draw_samples(examples, options.samples or DEFAULT_SAMPLES)
+    given = options.real or origin["inputs"]
+    if given is not None:
+        images = options.images
+        if options.real is None and origin.get("images"):
+            images = ImageOptions.from_json(origin["images"])
+        return read_real(
+            find_real(given, options.samples),
+            source.signature.inputs,
+            images=images,
+            examples=examples,
+            most=options.samples,
+        )
+    count, declared = options.samples or DEFAULT_SAMPLES, options.ranges(source.signature.inputs)
+    if manifest.get("domain") and not declared:
+        return draw_samples(examples, count, Domain.from_json(manifest["domain"]))
+    return settle(
+        draw_samples(examples, count),
+        program_of(source, None, None),
+        declared=declared,
+        made_up=(),
+        seconds=seconds,
+    )
 
 
 def _validate_artifact(
@@ -184,6 +203,7 @@ def _validate_artifact(
             source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
         )
         reference = execution.reach(EXPORTED) if opened.source.format == TORCH else None
+        opened = opened.settled(reference, {}, pool.limits.seconds)
         origin = opened.source.artifact
         if reference is not None:
             if reference.made is None:
