@@ -58,6 +58,7 @@ FRAMEWORKS = (
     "jsonschema",
     "sklearn",
     "google",
+    "PIL",
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..artifact import Artifact, TensorSpec
 from ..errors import InputError
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_SAMPLES = 16
+_STEP = 1e-6  # of a float32, a few units in the last place
+_MOST_CHANGE = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +202,10 @@ def draw_again(samples: Samples, domain: Domain) -> Samples:
 def steady_edges(
     program: torch.export.ExportedProgram, examples: Arrays, domain: Domain, seconds: float
 ) -> tuple[Edge, ...]:
-    """Return the edges of a domain at which a program's result is finite and not arbitrary.
+    """Return the edges of a domain at which a program's result is finite and means something.
 
-    A constant image has no largest pixel, and a normalisation divides it by zero: such samples tell
-    nothing of a conversion.
+    A constant image has no largest pixel, and a normalisation divides it by zero or by rounding:
+    such samples tell nothing of a conversion.
     """
     if program.example_inputs is None or kept_state(program):
         return ()
@@ -210,9 +213,9 @@ def steady_edges(
     run = _runner(program)
     try:
         with time_limit(seconds):
-            if not _finite(run, examples):
+            if _result(run, examples) is None:
                 return tuple(edges)  # NaN is this model's own way
-            return tuple(edge for edge in edges if _finite(run, draw_edge(examples, domain, edge)))
+            return tuple(edge for edge in edges if _steady(run, draw_edge(examples, domain, edge)))
     except TimeLimitError:
         return ()
 
@@ -256,17 +259,35 @@ def _runner(program: torch.export.ExportedProgram) -> Callable[[Arrays], list[An
     return run
 
 
-def _finite(run: Callable[[Arrays], list[Any]], arrays: Arrays) -> bool:
+def _steady(run: Callable[[Arrays], list[Any]], arrays: Arrays) -> bool:
+    """Whether the result is finite, and nearly the same for nearly the same inputs."""
+    nearly = {
+        name: array + (_STEP * (1 + np.abs(array)) * _alternating(array)).astype(array.dtype)
+        if array.dtype.kind == "f"
+        else array
+        for name, array in arrays.items()
+    }
+    first, second = _result(run, arrays), _result(run, nearly)
+    if first is None or second is None or first.shape != second.shape:
+        return False
+    return float(np.linalg.norm(first - second)) <= _MOST_CHANGE * float(np.linalg.norm(first))
+
+
+def _alternating(array: NDArray[Any]) -> NDArray[Any]:
+    return np.where(np.arange(array.size) % 2, 1.0, -1.0).reshape(array.shape)
+
+
+def _result(run: Callable[[Arrays], list[Any]], arrays: Arrays) -> NDArray[Any] | None:
+    """All numbers of a result; ``None`` if one is not finite or the model does not take these."""
     import torch
 
     try:
         results = run(arrays)
     except (RuntimeError, ValueError, IndexError, AssertionError):
-        return False  # outside what the model takes
-    tensors = [each for each in results if isinstance(each, torch.Tensor)]
-    return all(
-        bool(np.isfinite(each.numpy()).all()) for each in tensors if each.is_floating_point()
-    )
+        return None
+    tensors = [each.double().ravel() for each in results if isinstance(each, torch.Tensor)]
+    numbers: NDArray[Any] = torch.cat(tensors).numpy() if tensors else np.zeros(0)
+    return numbers if np.isfinite(numbers).all() else None
 
 
 __all__ = [

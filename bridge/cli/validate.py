@@ -21,6 +21,7 @@ from .convert import (
     show,
     source_options,
 )
+from .image_options import ChannelOrder, Crop, Mean, Resize, Std, image_options
 
 
 def validate(
@@ -30,6 +31,11 @@ def validate(
     ] = None,
     input_: Input = None,
     inputs: Inputs = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: ChannelOrder = None,
     weights: Weights = None,
     samples: SamplesOption = None,
     trust_pickle: TrustPickle = False,
@@ -47,7 +53,14 @@ def validate(
             comparison = run(
                 path,
                 against=against,
-                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                source_options=source_options(
+                    input_,
+                    inputs,
+                    weights,
+                    trust_pickle,
+                    samples,
+                    images=image_options(resize, crop, mean, std, channel_order),
+                ),
                 limits=limits(timeout, memory),
                 say=say,
             )

@@ -203,8 +203,9 @@ def _affine(use: _Use, user: torch.fx.Node, name: str) -> _Use | None:
     """The value after adding, subtracting or multiplying by a number."""
     if name == "aten.neg":
         return replace(use, node=user, scale=-use.scale, offset=-use.offset)
-    other = next((each for each in user.args[:2] if each is not use.node), None)
-    alpha = user.kwargs.get("alpha", user.args[2] if len(user.args) > 2 else 1)
+    arguments: list[Any] = list(user.args)
+    other: Any = next((each for each in arguments[:2] if each is not use.node), None)
+    alpha: Any = user.kwargs.get("alpha", arguments[2] if len(arguments) > 2 else 1)
     if not _number(other) or not _number(alpha):
         return None
     first = user.args[0] is use.node
@@ -245,7 +246,7 @@ def _indexed(
     program: torch.export.ExportedProgram, node: torch.fx.Node, user: torch.fx.Node, name: str
 ) -> tuple[int, int, str] | None:
     """Least value, number of values, and what they are of; ``None`` if it is no index there."""
-    arguments = list(user.args)
+    arguments: list[Any] = list(user.args)
     if name in ("aten.embedding", "aten.embedding_bag") and arguments[1] is node:
         rows = example_shape(arguments[0])
         return (0, rows[0], f"rows of {_parameter(program, arguments[0])}") if rows else None
@@ -286,7 +287,7 @@ def _counted(node: Any) -> int | None:
 
 def _masks(use: _Use, user: torch.fx.Node, name: str, evidence: _Evidence) -> None:
     """The value decides what counts: note that, and whether zeros keep."""
-    arguments = list(user.args)
+    arguments: list[Any] = list(user.args)
     source = _place(name, user)
     if name in ("aten.masked_fill", "aten.masked_fill_") and arguments[1] is use.node:
         evidence.mask = evidence.mask or source
@@ -313,7 +314,7 @@ def _asks_for_truth(user: torch.fx.Node, name: str) -> bool:
     if name in ("aten.eq", "aten.ne"):
         return user.args[1] in (0, False)
     if name == "aten.rsub":
-        return user.args[1] == 1
+        return user.args[1] in (1, 1.0)
     if name in ("aten.to", "aten._to_copy"):
         return "torch.bool" in map(str, (*user.args, *user.kwargs.values()))
     return name in (*_CONJUNCTIONS, "aten.logical_not", "aten.bitwise_not")
@@ -359,7 +360,7 @@ def _parameter(program: torch.export.ExportedProgram, node: torch.fx.Node) -> st
     name = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}.get(
         node.name, node.name
     )
-    return name.removesuffix(".weight")
+    return str(name).removesuffix(".weight")
 
 
 def _place(name: str, user: torch.fx.Node) -> str:

@@ -11,7 +11,8 @@ Floats = NDArray[np.float64]
 
 _WAVES = 6
 _PATCHES = 3
-_NOISE = (0.0, 0.02, 0.1, 0.3)  # deviations, of a range of 1
+_NOISE = (0.0, 0.02, 0.05, 0.15)  # deviations, as parts of the contrast
+_LEAST_CONTRAST = 0.3
 _TONES = 5
 
 
@@ -24,10 +25,12 @@ def draw_image(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     axis = channel_axis(shape)
     assert axis is not None, f"{shape} is no shape of images"
     channels_last = axis == len(shape) - 1
-    spatial = shape[-3:-1] if channels_last else shape[-2:]
+    height, width = shape[-3:-1] if channels_last else shape[-2:]
     frames = [each for place, each in enumerate(shape) if place != axis][:-2]
-    pictures = np.stack([_picture(shape[axis], *spatial, rng) for _ in range(int(np.prod(frames)))])
-    laid_out = pictures.reshape(*frames, shape[axis], *spatial)
+    pictures = np.stack(
+        [_picture(shape[axis], height, width, rng) for _ in range(int(np.prod(frames)))]
+    )
+    laid_out = pictures.reshape(*frames, shape[axis], height, width)
     return np.ascontiguousarray(np.moveaxis(laid_out, len(frames), axis))
 
 
@@ -64,6 +67,6 @@ def _picture(channels: int, height: int, width: int, rng: np.random.Generator) -
         image[:, top : top + tall, left : left + wide] += rng.normal(size=(channels, 1, 1))
     image -= image.min()
     image /= max(1e-9, image.max())
-    dark, bright = sorted(rng.random(2))
-    image = dark + (bright - dark) * image + rng.normal(0, rng.choice(_NOISE), image.shape)
-    return np.clip(image, 0.0, 1.0)
+    contrast = rng.uniform(_LEAST_CONTRAST, 1.0)
+    image += rng.normal(0, rng.choice(_NOISE), image.shape)
+    return np.clip(rng.uniform(0, 1 - contrast) + contrast * image, 0.0, 1.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SourceError, UntrustedPickleError, UsageError
+from ..errors import BridgeError, InputError, SourceError, UntrustedPickleError, UsageError
 from ..live import LiveModel, bind_arguments
 from ..program import user_frame
 from ..samples import InputSpec
@@ -211,7 +211,7 @@ def call_user(what: str, run: Callable[[], Any]) -> Any:
     """
     try:
         return run()
-    except (SourceError, TimeLimitError):
+    except (BridgeError, TimeLimitError):
         raise
     except Exception as error:
         frames = [
