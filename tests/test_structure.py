@@ -30,9 +30,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("tflite_versions",),
     ("formats",),
     ("artifact",),
-    ("live", "samples", "inspection", "toolchain"),
+    ("live", "inspection", "toolchain"),
     ("program", "worker"),
-    ("mutation",),
+    ("mutation", "samples"),
     ("hop",),
     ("planning",),
     ("sources",),
@@ -60,6 +60,7 @@ FRAMEWORKS = (
     "jsonschema",
     "sklearn",
     "google",
+    "PIL",
 )
 
 

@@ -150,6 +150,7 @@ class Validation:
         origin: Where the samples come from.
         samples: How many samples the whole models ran on.
         layer_samples: How many of them the layers were compared on.
+        how: Input name → where its values come from.
         reference_accuracy: Accuracy of the reference, where labels are known.
         thresholds: The limits by which all was judged.
         targets: The rows.
@@ -160,6 +161,7 @@ class Validation:
     origin: str
     samples: int
     layer_samples: int = 0
+    how: Mapping[str, str] = field(default_factory=dict)
     reference_accuracy: float | None = None
     thresholds: ThresholdTable = field(default_factory=ThresholdTable)
     targets: tuple[TargetResult, ...] = ()

@@ -90,6 +90,7 @@ class Validator:
             ),
             origin=self.samples.origin,
             samples=self.samples.count,
+            how=self.samples.how,
             layer_samples=count,
             reference_accuracy=self._accuracy(self._truth(0)),
             thresholds=self.thresholds,

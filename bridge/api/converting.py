@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,7 @@ def convert(
     *,
     to: Sequence[str] | str,
     out: str | Path = "out",
+    samples: Iterable[Any] | None = None,
     source_options: SourceOptions | None = None,
     options: ConvertOptions | None = None,
     validate: bool = True,
@@ -130,6 +131,8 @@ def convert(
         to: Names of formats: ``"tflite"``, ``["onnx", "tflite"]``.
         out: Folder for the results. What is in it stays as it was until the new results are
             complete, and if there are none.
+        samples: Real inputs to compare on: an iterable of arrays or tensors, of tuples in the
+            order of the inputs, or of mappings by name.
         source_options: Weights, declared and real inputs.
         options: Route, options of the hops, limits.
         validate: Whether the artifacts are run and compared.
@@ -146,7 +149,10 @@ def convert(
     """
     formats = _formats([to] if isinstance(to, str) else to)
     options = options or ConvertOptions()
-    opened = open_source(model, inputs, source_options or SourceOptions(), options.limits.seconds)
+    source_options = source_options or SourceOptions()
+    if samples is not None:
+        source_options = replace(source_options, real=samples)
+    opened = open_source(model, inputs, source_options, options.limits.seconds)
     if opened.source.format in formats:
         raise UsageError(f"the source is {opened.source.format} already")
     with (
@@ -191,6 +197,14 @@ class _Run:
         for each in self.formats:
             execution.preload(each, self.options.route)
         reference = self._reference(execution)
+        if not self.validate:
+            return self._finish(execution, manifest, reference)
+        opened = self.opened.settled(reference, manifest, self.options.limits.seconds)
+        return replace(self, opened=opened)._finish(execution, manifest, reference)
+
+    def _finish(
+        self, execution: Execution, manifest: Mapping[str, Any], reference: Reached | None
+    ) -> Result:
         reached = [execution.reach(each, self.options.route) for each in self.formats]
         key = self._report_key(reached, reference)
         earlier = self._earlier_report(key)
@@ -332,6 +346,7 @@ class _Run:
             entries=entries,
             outcomes=[o for each in conversions for _, outcomes in each.routes for o in outcomes],
             stale=sorted(name for name in left if (self.folder.path / name).exists()),
+            domain=self.opened.domain_json() if self.validate else None,
         )
         if same_source:
             manifest["artifacts"] += kept

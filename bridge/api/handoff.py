@@ -46,7 +46,7 @@ from .folder import MANIFEST, REPORT, ResultFolder, read_json, storage_errors
 from .inspecting import look
 from .opening import SourceOptions
 from .plug_ins import import_operators
-from .validating import _folder_artifacts, _folder_samples, _folder_source
+from .validating import folder_artifacts, folder_samples, folder_source
 
 DEFAULT_PACKAGE = "com.example.model"
 DEFAULT_GOLDEN_SAMPLES = 8
@@ -135,8 +135,13 @@ def android_bundle(
         WorkPool(limits=limits or Limits(), progress=say) as pool,
         ResultFolder.temporary() as aside,
     ):
-        samples = _folder_samples(
-            folder, opened.manifest, opened.source.signature.inputs, SourceOptions()
+        assert opened.source.artifact is not None
+        samples = folder_samples(
+            folder,
+            opened.manifest,
+            opened.source.artifact,
+            SourceOptions(),
+            pool.limits.seconds,
         )
         runner = Runner(pool=pool, scratch=aside.scratch, inputs=opened.source.signature.inputs)
         say(f"golden vectors: {chosen.samples} samples in float64 and in LiteRT")
@@ -185,10 +190,10 @@ def _open(folder: Path) -> _Opened:
         raise UsageError(f"{folder} is not a folder that driftbridge made (no {MANIFEST} in it)")
     import_operators()
     manifest, report = read_json(folder / MANIFEST), read_json(folder / REPORT)
-    artifacts = _folder_artifacts(folder, manifest)
+    artifacts = folder_artifacts(folder, manifest)
     if TFLITE.name not in artifacts:
         raise UsageError(f"{folder} has no TFLite file", hint="convert --to tflite")
-    source = _folder_source(manifest, artifacts)
+    source = folder_source(manifest, artifacts)
     if source.artifact is None or source.artifact.format == TFLITE:
         raise SourceError(f"{folder} has nothing that its TFLite file could be compared with")
     return _Opened(manifest=manifest, report=report, source=source, artifact=artifacts[TFLITE.name])

@@ -14,7 +14,7 @@ from ..errors import BridgeError, ConversionError, InputError, SourceError, Usag
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
 from ..report import report_document, stored_artifacts
-from ..samples import Samples, draw_samples, read_samples
+from ..samples import Domain, ImageOptions, Samples, draw_samples
 from ..sources import Source
 from ..validators.alignment import align, can_align
 from ..validators.running import Runner
@@ -23,8 +23,9 @@ from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution
 from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
-from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
+from .opening import SourceOptions, open_source
 from .plug_ins import import_operators
+from .sampling import DEFAULT_SAMPLES, find_real, program_of, read_real, settle
 from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
@@ -111,9 +112,10 @@ def _validate_folder(
     import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
-        artifacts = _folder_artifacts(path, manifest)
-        source = _folder_source(manifest, artifacts)
-        samples = _folder_samples(path, manifest, source.signature.inputs, options)
+        artifacts = folder_artifacts(path, manifest)
+        source = folder_source(manifest, artifacts)
+        assert source.artifact is not None
+        samples = folder_samples(path, manifest, source.artifact, options, pool.limits.seconds)
         wanted = [each["format"] for each in before["conversions"] if each["ok"]]
         validation = compare(
             source=source,
@@ -126,7 +128,6 @@ def _validate_folder(
             drift=drift,
             store=path / MEASURED,
         )
-        assert source.artifact is not None
         assessment = assess(
             [artifacts[name] for name in wanted],
             source=source,
@@ -151,8 +152,8 @@ def _validate_folder(
         return Comparison(report=report, folder=path)
 
 
-def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
-    """Format → artifact; a file that is not what the manifest says is an error, not a row."""
+def folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
+    """Return format → artifact; a file that is not what the manifest says is an error, not a row."""
     artifacts = {}
     for stored in stored_artifacts(path, manifest):
         artifacts[stored.artifact.format.name] = stored.artifact
@@ -165,8 +166,8 @@ def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Arti
     return artifacts
 
 
-def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
-    """What the folder was made from, as a file: the capture of a live module, or the user's own."""
+def folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
+    """Return what the folder was made from, as a file: the capture of a live module, or the user's own."""
     origin = manifest["source"]
     if origin["format"] == TORCH.name:
         if EXPORTED.name not in artifacts:
@@ -185,20 +186,39 @@ def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact
     return Source(text=origin["text"], artifact=artifact)
 
 
-def _folder_samples(
+def folder_samples(
     path: Path,
     manifest: Mapping[str, Any],
-    inputs: tuple[TensorSpec, ...],
+    source: Artifact,
     options: SourceOptions,
+    seconds: float,
 ) -> Samples:
-    recorded = manifest["source"]["inputs"]
-    real = options.real or (Path(recorded) if recorded else None)
-    if real is not None:
-        samples = read_samples(real, inputs)
-        return samples if options.samples is None else samples.head(options.samples)
+    """Return the samples of a folder: other ones if the user gives some, else its own again."""
+    origin = manifest["source"]
     with np.load(path / EXAMPLES) as stored:
         examples = {name: stored[name] for name in stored.files}
-    return draw_samples(examples, options.samples or DEFAULT_SAMPLES)
+    given = options.real or origin["inputs"]
+    if given is not None:
+        images = options.images
+        if options.real is None and origin.get("images"):
+            images = ImageOptions.from_json(origin["images"])
+        return read_real(
+            find_real(given, options.samples),
+            source.signature.inputs,
+            images=images,
+            examples=examples,
+            most=options.samples,
+        )
+    count, declared = options.samples or DEFAULT_SAMPLES, options.ranges(source.signature.inputs)
+    if manifest.get("domain") and not declared:
+        return draw_samples(examples, count, Domain.from_json(manifest["domain"]))
+    return settle(
+        draw_samples(examples, count),
+        program_of(source, None, None),
+        declared=declared,
+        made_up=(),
+        seconds=seconds,
+    )
 
 
 def _validate_artifact(
@@ -218,6 +238,7 @@ def _validate_artifact(
             source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
         )
         reference = execution.reach(EXPORTED) if opened.source.format == TORCH else None
+        opened = opened.settled(reference, {}, pool.limits.seconds)
         origin = opened.source.artifact
         if reference is not None:
             if reference.made is None:

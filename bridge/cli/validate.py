@@ -24,6 +24,7 @@ from .convert import (
     show,
     source_options,
 )
+from .image_options import ChannelOrder, Crop, Mean, Resize, Std, image_options
 
 
 def validate(
@@ -33,6 +34,11 @@ def validate(
     ] = None,
     input_: Input = None,
     inputs: Inputs = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: ChannelOrder = None,
     weights: Weights = None,
     samples: SamplesOption = None,
     latency: Latency = True,
@@ -54,7 +60,14 @@ def validate(
             comparison = run(
                 path,
                 against=against,
-                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                source_options=source_options(
+                    input_,
+                    inputs,
+                    weights,
+                    trust_pickle,
+                    samples,
+                    images=image_options(resize, crop, mean, std, channel_order),
+                ),
                 limits=limits(timeout, memory),
                 drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
                 latency=latency,

@@ -130,6 +130,7 @@ def _validation(validation: Validation) -> dict[str, Any]:
             "origin": validation.origin,
             "samples": validation.samples,
             "layer_samples": validation.layer_samples,
+            "how": dict(validation.how),
         },
         "thresholds": validation.thresholds.to_json(),
         "targets": {each.target: _target(each) for each in validation.targets},
