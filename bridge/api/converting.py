@@ -13,12 +13,12 @@ from ..artifact import Artifact, data_file
 from ..errors import UsageError
 from ..formats import EXPORTED, TORCH, Format, format_named
 from ..outcome import Outcome
-from ..report import manifest_document, report_document, stored_artifacts
+from ..report import html_report, manifest_document, report_document, stored_artifacts
 from ..report.manifest import ManifestEntry
 from ..worker import Limits, WorkPool
 from .comparing import compare
 from .execution import Execution, Made, Reached
-from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, PAGE, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
@@ -188,6 +188,8 @@ class _Run:
         key = self._report_key(reached, reference)
         earlier = self._earlier_report(key)
         if earlier is not None and all(each.made and each.made.reused for each in reached):
+            if not (self.folder.path / PAGE).is_file():
+                self.folder.publish({PAGE: self.folder.new_text(PAGE, html_report(earlier))}, {})
             return self._result(reached, earlier, stale=(), reused=True)
         validation = None
         if self.validate:
@@ -313,6 +315,7 @@ class _Run:
             if path.exists()
         }
         files[EXAMPLES] = self.folder.scratch / EXAMPLES
+        files[PAGE] = self.folder.new_text(PAGE, html_report(report))
         self.folder.publish(files, {REPORT: report, MANIFEST: manifest})
         return tuple(manifest["stale"])
 

@@ -13,13 +13,13 @@ from ..artifact import Artifact, Signature, TensorSpec
 from ..errors import ConversionError, InputError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
-from ..report import report_document, stored_artifacts
+from ..report import html_report, report_document, stored_artifacts
 from ..samples import Samples, draw_samples, read_samples
 from ..sources import Source
 from ..worker import Limits, WorkPool
 from .comparing import compare
 from .execution import Execution
-from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, PAGE, REPORT, ResultFolder, read_json
 from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
 from .plug_ins import import_operators
 from .verdicts import verdict_exit_code
@@ -116,7 +116,8 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
             key=None,
         )
         report["conversions"] = before["conversions"]
-        folder.publish({}, {REPORT: report})
+        page = folder.new_text(PAGE, html_report(report))
+        folder.publish({PAGE: page}, {REPORT: report})
         return Comparison(report=report, folder=path)
 
 

@@ -8,6 +8,7 @@ from .convert import convert
 from .doctor import doctor
 from .inspect import inspect
 from .lowerings import lowerings
+from .report import report
 from .routes import routes
 from .toolchain import toolchain_app
 from .validate import validate
@@ -15,6 +16,6 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-    for command in (convert, validate, routes, inspect, lowerings, doctor):
+    for command in (convert, validate, report, routes, inspect, lowerings, doctor):
         app.command()(command)
     app.add_typer(toolchain_app)
