@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from .convert import convert
+from .diff import diff
 from .doctor import doctor
 from .inspect import inspect
 from .lowerings import lowerings
@@ -16,6 +17,6 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-    for command in (convert, validate, report, routes, inspect, lowerings, doctor):
+    for command in (convert, validate, report, diff, routes, inspect, lowerings, doctor):
         app.command()(command)
     app.add_typer(toolchain_app)

@@ -58,9 +58,9 @@ class Finding:
 def findings(document: Mapping[str, Any]) -> list[Finding]:
     """Return the findings of a report, errors first; the same layer in several targets is one."""
     found = [
+        *_drifts(document),
         *_conversions(document),
         *_runs(document),
-        *_drifts(document),
         *_compatibility(document),
     ]
     return sorted(_joined(found), key=lambda each: _ORDER.index(each.level))
@@ -80,7 +80,9 @@ def _joined(found: Sequence[Finding]) -> list[Finding]:
         if before is None:
             joined[key] = each
         elif before.targets != each.targets:
-            text = f"{before.text} {each.text}" if before.text != each.text else each.text
+            text = before.text
+            if each.text not in text:
+                text = f"{text} In {each.targets[0]}: {_lower(each.text)}"
             targets = (*before.targets, *each.targets)
             joined[key] = Finding(**{**vars(before), "targets": targets, "text": text})
     return list(joined.values())
@@ -204,7 +206,7 @@ def _drift(
     if introduced and alone:
         ratio = figure_text(alone["ratio"])
         parts.append(f"fed exact inputs it is {ratio} × the noise of rounding (limit {limit:g})")
-    elif arrived:
+    elif arrived and arrived["ratio"] != "nan":
         ratio = figure_text(arrived["ratio"])
         parts.append(f"what arrives there is {ratio} × the noise of rounding (limit {limit:g})")
     if row and row["metrics"] and row["metrics"]["same_nonfinite"]:
@@ -220,7 +222,7 @@ def _drift(
         targets=(name,),
         title=("the drift begins at " if introduced else "the first layer that fails is ")
         + (layer_title(layer) if layer else first),
-        text=f"{name}: " + "; ".join(parts) + ".",
+        text=_upper("; ".join(parts)) + ".",
         layer=first,
         source=source_of(layer),
     )
@@ -258,6 +260,14 @@ def _compatibility(document: Mapping[str, Any]) -> Iterator[Finding]:
                 title=f"{format_} needs LiteRT {needed}",
                 text=f"The file declares {declared}; its operators need {needed}.",
             )
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _grouped(

@@ -13,6 +13,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from . import view, wording
+from .contracts import contracts
 from .findings import findings
 from .layer_columns import layer_columns
 from .reading import accumulated, isolated, limits_of, targets_of
@@ -45,10 +46,11 @@ def html_report(document: Mapping[str, Any]) -> str:
         findings=findings(document),
         routes=route_tree(document, lines),
         targets=targets_of(document),
-        limits={name: limits_of(document, name) for name in targets_of(document)},
+        limits=_limits(document),
         failing=failing[:_PLAIN_ROWS],
         failing_total=len(failing),
         command=view.command(document),
+        contracts=contracts(document),
         places={layer["id"]: place for place, layer in enumerate(document["layers"])},
         columns=htmlsafe_json_dumps(layer_columns(document), dumps=_compact),
         styles=[Markup(_text(environment, name)) for name in _STYLES],
@@ -57,6 +59,14 @@ def html_report(document: Mapping[str, Any]) -> str:
         accumulated=accumulated,
         isolated=isolated,
     )
+
+
+def _limits(document: Mapping[str, Any]) -> dict[tuple[float, float], list[str]]:
+    """Return the targets that are judged by the same limits of drift, by these."""
+    found: dict[tuple[float, float], list[str]] = {}
+    for name in targets_of(document):
+        found.setdefault(limits_of(document, name), []).append(name)
+    return found
 
 
 def _environment() -> jinja2.Environment:

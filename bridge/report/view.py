@@ -180,11 +180,14 @@ def _failed(conversion: Mapping[str, Any]) -> TargetLine:
 
 
 def _why_not_made(conversion: Mapping[str, Any]) -> str:
-    for route in reversed(conversion["routes"]):
-        for outcome in route["outcomes"]:
-            if outcome["symptom"] not in ("ok", "not reached"):
-                return outcome_text(outcome)
-    return conversion["error"] or "no route was tried"
+    bad = [
+        outcome
+        for route in conversion["routes"]
+        for outcome in route["outcomes"]
+        if outcome["symptom"] not in ("ok", "not reached")
+    ]
+    bad.sort(key=lambda outcome: outcome["symptom"] == "unavailable")  # what ran tells more
+    return outcome_text(bad[0]) if bad else conversion["error"] or "no route was tried"
 
 
 def outcome_text(outcome: Mapping[str, Any]) -> str:

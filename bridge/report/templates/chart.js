@@ -2,7 +2,6 @@
 
 const COLOURS = 6;
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 4], [1, 2]];
-const FLOOR = 1e-2, CEILING = 1e9;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colourOf = (index) => css(`--series-${index % COLOURS}`);
 
@@ -28,8 +27,7 @@ class DriftChart {
     this.host = host;
     this.pick = pick;
     this.kinds = new Set(known("iso") ? ["iso", "acc"] : [known("acc") ? "acc" : "sqnr"]);
-    this.targets = new Set(TARGETS.flatMap((target, index) =>
-      ["acc", "iso", "sqnr_db"].some((key) => target.cells[key]) ? [index] : []));
+    this.targets = new Set(COMPARED);
     this.chosen = null;
     this.tip = el("div", { className: "tip", hidden: true });
     this.xs = Float64Array.from({ length: COUNT }, (_, i) => i);
@@ -54,27 +52,31 @@ class DriftChart {
       }
     }
     const columns = this.lines.map(({ kind, index }) => this.column(kind, TARGETS[index]));
+    this.marked = this.beyond();
     this.plot = new uPlot(this.options(), [this.xs, ...columns], this.host);
     this.plot.over.append(this.tip);
     this.listen();
     if (range) this.zoom(...range);
   }
 
-  /** What is drawn: what cannot stand on a logarithmic axis lies on its edge. */
+  /** What is drawn as a line or a point; a zero, which has no logarithm, lies on the lower edge. */
   column(kind, target) {
-    const values = target.cells[KINDS[kind].key];
-    const finite = values.map(figure).filter(Number.isFinite);
-    const top = finite.length ? Math.max(...[...new Set(finite)].slice(0, 1e5)) : 0;
-    return values.map((value) => {
-      if (value === null) return null;
-      const number = figure(value);
-      if (kind === "sqnr") {
-        if (Number.isNaN(number)) return null;
-        return Number.isFinite(number) ? number : number > 0 ? Math.max(top + 10, 160) : 0;
-      }
-      if (Number.isNaN(number)) return CEILING;
-      return Math.min(Math.max(number, FLOOR), CEILING);
-    });
+    const numbers = target.cells[KINDS[kind].key].map(figure);
+    const drawn = numbers.map((number) => (Number.isFinite(number) ? number : null));
+    if (kind === "sqnr") return drawn;
+    const least = drawn.reduce((low, number) => (number > 0 && number < low ? number : low), 1);
+    return drawn.map((number) => (number === null ? null : Math.max(number, 10 ** Math.floor(Math.log10(least)))));
+  }
+
+  /** Layers with a figure that is no number, and what that is; they are marked at the lower edge. */
+  beyond() {
+    const found = new Map();
+    for (const { kind, index } of this.lines) {
+      TARGETS[index].cells[KINDS[kind].key].forEach((value, i) => {
+        if (value !== null && !Number.isFinite(figure(value)) && !(kind === "sqnr" && value === "inf")) found.set(i, kind === "sqnr" ? "−∞" : figureText(value));
+      });
+    }
+    return found;
   }
 
   options() {
@@ -82,9 +84,10 @@ class DriftChart {
     const axis = { stroke: css("--soft"), grid, ticks: { ...grid, size: 5 }, font: "12px system-ui, sans-serif" };
     const ratios = this.lines.some(({ kind }) => kind !== "sqnr");
     const decibels = this.lines.some(({ kind }) => kind === "sqnr");
-    const axes = [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
-      values: (_, splits) => splits.map((x) => (Number.isInteger(x) && x >= 0 && x < COUNT ? x + 1 : "")) }];
-    if (ratios) axes.push({ ...axis, scale: "rho", size: 48, label: "ρ, multiple of noise", labelSize: 20, labelFont: axis.font,
+    const axes = [{ ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
+      splits: (_, axis, low, high, step) => Array.from({ length: Math.ceil((high - low) / step) + 2 }, (_, n) => (Math.floor(low / step) + n) * step - 1).filter((x) => x >= 0 && x <= high),
+      values: (_, splits) => splits.map((x) => (x < COUNT ? x + 1 : "")) }];
+    if (ratios) axes.push({ ...axis, scale: "rho", size: 48, grid: { ...grid, filter: decades }, ticks: { ...grid, size: 5, filter: decades }, label: "ρ, multiple of noise", labelSize: 20, labelFont: axis.font,
       values: (_, splits) => splits.map((y) => (y === null ? "" : y >= 1e4 ? y.toExponential(0) : String(y))) });
     if (decibels) axes.push({ ...axis, scale: "db", side: ratios ? 1 : 3, size: 44, label: "SQNR, dB", labelSize: 20, labelFont: axis.font,
       grid: ratios ? { show: false } : grid });
@@ -188,13 +191,23 @@ class DriftChart {
       return x;
     };
     ctx.save();
+    ctx.textAlign = "center";
+    ctx.font = `bold ${10 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.fillStyle = css("--fail");
+    for (const [layer, text] of this.marked) {
+      const x = plot.valToPos(layer, "x", true);
+      if (x >= left && x <= left + width) ctx.fillText(text, x, top + height - 6 * devicePixelRatio);
+    }
+    ctx.textAlign = "left";
     const starts = new Set([...this.targets].map((index) => TARGETS[index].first).filter((first) => first !== null));
+    let step = 0;
     for (const first of starts) {
       const x = line(first, "--fail", 1);
       if (x === undefined) continue;
+      step += 14 * devicePixelRatio;
       ctx.font = `bold ${11 * devicePixelRatio}px system-ui, sans-serif`;
       const text = `✗ ${data.ids[first]}`, room = ctx.measureText(text).width + 8 * devicePixelRatio;
-      ctx.fillText(text, x + room > left + width ? x - room : x + 4 * devicePixelRatio, top + 14 * devicePixelRatio);
+      ctx.fillText(text, x + room > left + width ? x - room : x + 4 * devicePixelRatio, top + step);
     }
     if (this.chosen !== null) line(this.chosen, "--accent", 2);
     ctx.restore();
@@ -302,6 +315,9 @@ class DriftChart {
     this.build();
   }
 }
+
+/** Of the lines of a logarithmic axis only those at powers of ten. */
+const decades = (_, splits) => splits.map((y) => (Number.isInteger(Math.log10(y)) ? y : null));
 
 /** Whole decades that hold the values and both limits. */
 function ratioRange(low, high) {

@@ -33,6 +33,12 @@ function verdictOf(target, i) {
   return index === null ? "not run" : data.verdicts[index];
 }
 
+/** The verdict on one kind of figure, where there is one; else that on the row. */
+function verdictOn(kind, target, i) {
+  const index = raw(target, `${kind}_verdict`, i);
+  return index === null ? verdictOf(target, i) : data.verdicts[index];
+}
+
 /** The same as a JavaScript number; NaN also stands for none. */
 function figure(value) {
   if (value === null || value === undefined) return NaN;
@@ -66,6 +72,9 @@ function worstOf(i) {
   return known.reduce((worst, each) => (severity(each) > severity(worst) ? each : worst), known[0] ?? "not run");
 }
 
+/** Targets of which at least one layer was compared; the others would be empty columns. */
+const COMPARED = TARGETS.map((_, index) => index).filter((index) => ["acc", "iso", "sqnr_db"].some((key) => TARGETS[index].cells[key]));
+
 /** Whether a figure of some kind is known of any layer. */
 const known = (kind) => TARGETS.some((target) => target.cells[KINDS[kind].key] !== undefined);
 
@@ -86,6 +95,12 @@ function el(tag, properties = {}, ...children) {
 function badge(verdict) {
   return el("span", { className: `badge ${verdict.replace(" ", "-")}` },
     el("span", { ariaHidden: "true" }, MARKS[verdict]), ` ${verdict}`);
+}
+
+/** The first layer that introduced a failure, or else the first that fails; null if none does. */
+function firstToLookAt() {
+  const layers = (key) => TARGETS.map((target) => target[key]).filter((layer) => layer !== null).sort((a, b) => a - b);
+  return [...layers("introduced"), ...layers("first")][0] ?? null;
 }
 
 const byId = (id) => document.getElementById(id);

@@ -37,8 +37,8 @@ function start() {
   const asked = named ? data.ids.indexOf(decodeURIComponent(named[1])) : -1;
   if (asked >= 0) pick(asked, true);
   else {
-    const first = TARGETS.map((target) => target.first).find((each) => each !== null);
-    if (first !== undefined) {
+    const first = firstToLookAt();
+    if (first !== null) {
       panel.show(first);
       table.choose(first);
       chart.choose(first);

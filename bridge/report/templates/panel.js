@@ -8,10 +8,7 @@ class LayerPanel {
   }
 
   empty() {
-    const worst = TARGETS.map((target) => target.first).find((first) => first !== null);
-    this.host.replaceChildren(el("p", { className: "said" },
-      worst === undefined || worst === null ? "Choose a layer in the chart or in the table to see all that is known of it." : "Choose a layer. The one to begin with: ",
-      worst === undefined || worst === null ? null : this.link(worst)));
+    this.host.replaceChildren(el("p", { className: "said" }, "Choose a layer in the chart or in the table to see all that is known of it."));
   }
 
   show(i) {
@@ -19,7 +16,8 @@ class LayerPanel {
     this.host.replaceChildren(
       el("h3", {}, data.ids[i]),
       pairs([["operator", opOf(i)], ["module", moduleOf(i) || "root"], ["source", sourceOf(i)], ["shape", shapeOf(i)], ...this.neighbours(i)]),
-      ...TARGETS.map((target, index) => this.target(target, index, i)),
+      ...[...COMPARED].sort((a, b) => severity(verdictOf(TARGETS[b], i)) - severity(verdictOf(TARGETS[a], i)) || a - b).map((index) => this.target(TARGETS[index], index, i)),
+      ...TARGETS.filter((_, index) => !COMPARED.includes(index)).map((target) => el("p", { className: "said" }, `${target.name}: not compared${textOf(target, "reason", i) ? `: ${textOf(target, "reason", i)}` : ""}`)),
     );
   }
 
@@ -83,7 +81,7 @@ function drift(target, key, i) {
   const ratio = raw(target, key, i);
   if (ratio === null) return "";
   const [low, high] = [raw(target, `${key}_low`, i), raw(target, `${key}_high`, i)];
-  return low === null ? figureText(ratio) : `${figureText(ratio)}  (95 %: ${figureText(low)} to ${figureText(high)})`;
+  return low === null ? figureText(ratio) : `${figureText(ratio)} (95 %: ${figureText(low)}–${figureText(high)})`;
 }
 
 const db = (value) => (value === null ? "" : kindText("sqnr", value));

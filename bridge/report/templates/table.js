@@ -12,15 +12,16 @@ class LayerTable {
     this.kind = known("iso") ? "iso" : known("acc") ? "acc" : "sqnr";
     this.depth = 0;
     this.folded = new Set();
+    this.live = new Map(); // row number → its element, for the rows that exist
     this.active = 0;
     this.chosen = null;
     this.haystack = data.ids.map((id, i) => `${id} ${opOf(i)} ${moduleOf(i)} ${sourceOf(i)}`.toLowerCase());
     this.verdicts = data.ids.map((_, i) => worstOf(i));
     this.head = el("div", { role: "row", className: "row head" });
     this.body = el("div", { className: "rows", role: "presentation" });
-    host.style.setProperty("--targets", TARGETS.length);
+    host.style.setProperty("--targets", COMPARED.length);
     host.append(this.head, this.body);
-    host.setAttribute("aria-colcount", 5 + TARGETS.length);
+    host.setAttribute("aria-colcount", 5 + COMPARED.length);
     host.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()), { passive: true });
     host.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => {
@@ -35,7 +36,7 @@ class LayerTable {
   get columns() {
     return [
       ["order", "#"], ["id", "Layer"], ["op", "Operator"], ["module", "Module"], ["source", "Source"],
-      ...TARGETS.map((target, index) => [index, target.name]),
+      ...COMPARED.map((index) => [index, TARGETS[index].name]),
     ];
   }
 
@@ -109,7 +110,7 @@ class LayerTable {
     this.body.style.height = `${this.items.length * ROW}px`;
     this.host.setAttribute("aria-rowcount", this.items.length + 1);
     byId("shown").textContent = found.length === COUNT ? `${COUNT.toLocaleString("en")} layers` : `${found.length.toLocaleString("en")} of ${COUNT.toLocaleString("en")} layers`;
-    this.drawn = null;
+    this.clear();
     this.draw();
     this.onUpdate?.();
   }
@@ -125,16 +126,32 @@ class LayerTable {
     return this.groups.flatMap((group) => [{ group }, ...(this.folded.has(group.name) ? [] : group.layers.map((layer) => ({ layer })))]);
   }
 
+  clear() {
+    this.live.clear();
+    this.body.replaceChildren();
+  }
+
   draw() {
     const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - OVERSCAN);
     const last = Math.min(this.items.length, first + Math.ceil(this.host.clientHeight / ROW) + 2 * OVERSCAN);
-    const state = `${first} ${last} ${this.active} ${this.chosen}`;
-    if (state === this.drawn) return;
-    this.drawn = state;
-    const rows = [];
-    for (let at = first; at < last; at += 1) rows.push(this.row(this.items[at], at));
-    this.body.replaceChildren(...rows);
-    if (!this.items.length) this.body.append(el("p", { className: "none" }, "No layer is like that."));
+    const marks = `${this.active} ${this.chosen}`;
+    if (marks !== this.marks) this.clear();
+    this.marks = marks;
+    for (const [at, row] of this.live) {
+      if (at >= first && at < last) continue;
+      row.remove();
+      this.live.delete(at);
+    }
+    const above = [], below = [], top = Math.min(...this.live.keys());
+    for (let at = first; at < last; at += 1) {
+      if (this.live.has(at)) continue;
+      const row = this.row(this.items[at], at);
+      (at < top ? above : below).push(row);
+      this.live.set(at, row);
+    }
+    this.body.prepend(...above);
+    this.body.append(...below);
+    if (!this.items.length) this.body.replaceChildren(el("p", { className: "none" }, "No layer is like that."));
     const active = this.body.querySelector(".active");
     if (active) this.host.setAttribute("aria-activedescendant", active.id);
     else this.host.removeAttribute("aria-activedescendant");
@@ -163,12 +180,11 @@ class LayerTable {
     row.dataset.layer = i;
     const cell = (key, text, ...more) => el("div", { role: "gridcell", className: columnClass(key), title: text }, ...(more.length ? more : [text]));
     row.append(
-      cell("order", String(i + 1)), cell("id", data.ids[i]), cell("op", opOf(i)), cell("module", moduleOf(i)), cell("source", sourceOf(i)),
-      ...TARGETS.map((target, index) => {
-        const verdict = verdictOf(target, i), value = raw(target, KINDS[this.kind].key, i);
+      cell("order", String(i + 1)), cell("id", data.ids[i]), cell("op", opOf(i)), cell("module", moduleOf(i)), cell("source", sourceOf(i), sourceOf(i).split(/[\\/]/).at(-1)),
+      ...COMPARED.map((index) => {
+        const target = TARGETS[index], verdict = verdictOn(this.kind, target, i), value = raw(target, KINDS[this.kind].key, i);
         const text = value !== null ? kindText(this.kind, value) : textOf(target, "reason", i) || (raw(target, "mapped", i) ? "" : verdict);
-        const made = cell(index, `${verdict}${text ? `: ${text}` : ""}`, el("span", { className: `mark ${verdict.replace(" ", "-")}`, ariaLabel: verdict, role: "img" }, MARKS[verdict]), el("span", { className: value === null ? "said" : "value" }, text));
-        return made;
+        return cell(index, `${verdict}${text ? `: ${text}` : ""}`, el("span", { className: `mark ${verdict.replace(" ", "-")}`, ariaLabel: verdict, role: "img" }, MARKS[verdict]), el("span", { className: value === null ? "said" : "value" }, text));
       }),
     );
   }
@@ -196,7 +212,6 @@ class LayerTable {
     }
     this.active = this.place.get(i);
     this.reveal();
-    this.drawn = null;
     this.draw();
   }
 
