@@ -44,6 +44,7 @@ class Page:
         self.requests: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Performance.enable", timeDomain="threadTicks")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self.sent += 1
@@ -95,6 +96,11 @@ class Page:
         while not self.evaluate(expression):
             assert time.perf_counter() < end, f"never came true: {expression}; {self.complaints}"
             time.sleep(0.02)
+
+    def busy(self) -> float:
+        """Seconds of processor time that the page's main thread has taken so far."""
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
     def size(self, width: int, height: int = 900) -> None:
         self.call(

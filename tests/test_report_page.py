@@ -303,15 +303,17 @@ def test_3000_layers_in_4_targets_open_in_two_seconds_and_scroll_without_a_gap(
     assert len(html_report(document)) < 6_000_000
     assert min(show(document) for _ in range(2)) < 2.0
     assert page.evaluate("document.querySelectorAll('#table .row').length") < 80
+    before = page.busy()
     frames = page.evaluate("""new Promise(done => {
-      const table = document.querySelector('#table'), times = [];
-      let last = performance.now(), at = 0;
-      const step = now => {
-        times.push(now - last); last = now; at += 400; table.scrollTop = at;
-        if (at < 24000) requestAnimationFrame(step); else done(times.slice(2));
+      const table = document.querySelector('#table');
+      table.scrollIntoView({block: 'center', behavior: 'instant'});
+      let count = 0;
+      const step = () => {
+        count += 1; table.scrollTop = 400 * count;
+        if (count < 60) requestAnimationFrame(step); else done(count);
       };
       requestAnimationFrame(step); })""")
-    assert sorted(frames)[len(frames) // 2] < 50  # 17 with nothing else on the machine
+    assert (page.busy() - before) / frames < 0.04
     page.wait("document.querySelector('#table .rows .row').getBoundingClientRect().top < 900")
     assert len(rows(page)) > 10
 
@@ -323,7 +325,7 @@ def test_nothing_of_a_model_runs_as_script_or_becomes_markup(page: Page, show: S
     click(page, "#fold-all")
     page.mouse("mouseMoved", *point_at(page, 4, 18))
     page.click(*point_at(page, 4, 18))
-    page.wait("document.querySelector('#panel h3')")
+    page.wait("document.querySelector('#panel h3') !== null")
     assert text(page, "#panel h3") == f"{HOSTILE}4"
     assert page.evaluate("window.ran") is None
     assert (

@@ -15,6 +15,7 @@ from .view import TargetLine, layer_title, row_verdict, target_lines
 from .wording import db_text, figure_text, number, percent_text, seconds_text, severity, size_text
 
 _LEAST_RATIO = 2.0  # below it a drift ratio is the noise of rounding itself
+_ROUNDING_DB = 140.0  # about one rounding of float32 in each value
 _LEAST_SHARE = 0.001  # of samples whose class must change
 
 
@@ -190,17 +191,20 @@ def _drop(
 ) -> Iterator[Change]:
     if was is None or now is None or was == now:
         return
-    lost = was - now  # infinite if equal values are no longer equal
-    if math.isinf(was) and math.isfinite(now):
-        lost = 0.0 if now > 120 else lost  # from exact to the last digits is rounding
-    if abs(lost) >= limits.sqnr or math.isnan(lost):
+    # from equal values to an error in the last digits is no more than rounding
+    lost = min(was, _ROUNDING_DB) - min(now, _ROUNDING_DB)
+    if math.isnan(lost):
+        if math.isnan(was) and math.isnan(now):
+            return
+        lost = math.inf if math.isnan(now) else -math.inf
+    if abs(lost) >= limits.sqnr:
         yield Change(
             kind="layer" if layer else "drift",
             subject=subject,
             what=what,
             before=db_text(was),
             after=db_text(now),
-            judgement=_judged(lost > 0 or math.isnan(lost), lost < 0),
+            judgement=_judged(lost > 0, lost < 0),
             layer=layer,
         )
 

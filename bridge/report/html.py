@@ -38,6 +38,7 @@ def html_report(document: Mapping[str, Any]) -> str:
     lines = view.target_lines(document)
     verdict, sentence = view.overall(document)
     failing = list(view.failing_layers(document))
+    columns = layer_columns(document)
     return environment.get_template("report.html").render(
         report=document,
         verdict=verdict,
@@ -52,7 +53,8 @@ def html_report(document: Mapping[str, Any]) -> str:
         command=view.command(document),
         contracts=contracts(document),
         places={layer["id"]: place for place, layer in enumerate(document["layers"])},
-        columns=htmlsafe_json_dumps(layer_columns(document), dumps=_compact),
+        reduced=columns["reduced"],
+        columns=htmlsafe_json_dumps(columns, dumps=_compact),
         styles=[Markup(_text(environment, name)) for name in _STYLES],
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -12,8 +12,11 @@ from .view import command, failing_layers, overall, target_lines
 from .wording import MARKS, db_text, figure_text, percent_text, plural, seconds_text, size_text
 
 _ROWS = 20
-# What is markup within a line; the last two begin links that GitHub makes by itself.
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~@$&]|(?<=:)//|(?<=www)\.")
+# What is markup within a line; the last two begin links that are made of plain text.
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~$&]|(?<=:)//|(?<=www)\.")
+# GitHub looks for these in what was rendered, where no backslash is left.
+_MENTION = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)")
+_NO_SPACE = "\u200b"
 
 
 def markdown_report(document: Mapping[str, Any]) -> str:
@@ -33,7 +36,8 @@ def markdown_report(document: Mapping[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return a text as one line that Markdown shows as it is."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(str(text).split()))
+    line = _MENTION.sub(rf"\g<0>{_NO_SPACE}", " ".join(str(text).split()))
+    return _SPECIAL.sub(r"\\\g<0>", line)
 
 
 def code(text: str) -> str:
