@@ -14,14 +14,14 @@ from ..errors import UsageError
 from ..formats import EXPORTED, TORCH, Format, format_named
 from ..layers import Spine
 from ..outcome import Outcome
-from ..report import manifest_document, report_document, stored_artifacts
+from ..report import html_report, manifest_document, report_document, stored_artifacts
 from ..report.manifest import ManifestEntry
 from ..validators.compatibility.assessment import Assessment
 from ..worker import Limits, WorkPool
 from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
-from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
@@ -209,6 +209,8 @@ class _Run:
         key = self._report_key(reached, reference)
         earlier = self._earlier_report(key)
         if earlier is not None and all(each.made and each.made.reused for each in reached):
+            if not (self.folder.path / PAGE).is_file():
+                self.folder.publish({PAGE: self.folder.new_text(PAGE, html_report(earlier))}, {})
             return self._result(reached, earlier, stale=(), reused=True)
         validation = None
         made = [each.made.artifact for each in reached if each.made]
@@ -359,6 +361,7 @@ class _Run:
             if path.exists()
         }
         files[EXAMPLES] = self.folder.scratch / EXAMPLES
+        files[PAGE] = self.folder.new_text(PAGE, html_report(report))
         self.folder.publish(files, {REPORT: report, MANIFEST: manifest})
         return tuple(manifest["stale"])
 

@@ -13,7 +13,7 @@ from ..artifact import Artifact, Signature, TensorSpec
 from ..errors import BridgeError, ConversionError, InputError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
-from ..report import report_document, stored_artifacts
+from ..report import html_report, report_document, stored_artifacts
 from ..samples import Domain, ImageOptions, Samples, draw_samples
 from ..sources import Source
 from ..validators.alignment import align, can_align
@@ -22,7 +22,7 @@ from ..worker import Limits, WorkFailure, WorkPool
 from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution
-from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
 from .opening import SourceOptions, open_source
 from .plug_ins import import_operators
 from .sampling import DEFAULT_SAMPLES, find_real, program_of, read_real, settle
@@ -148,12 +148,13 @@ def _validate_folder(
             assessment=assessment,
         )
         report["conversions"] = before["conversions"]
-        folder.publish({}, {REPORT: report})
+        page = folder.new_text(PAGE, html_report(report))
+        folder.publish({PAGE: page}, {REPORT: report})
         return Comparison(report=report, folder=path)
 
 
 def folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
-    """Return format → artifact; a file that is not what the manifest says is an error, not a row."""
+    """Return format → artifact; ``SourceError`` if a file is not what the manifest says."""
     artifacts = {}
     for stored in stored_artifacts(path, manifest):
         artifacts[stored.artifact.format.name] = stored.artifact
@@ -167,7 +168,7 @@ def folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artif
 
 
 def folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
-    """Return what the folder was made from, as a file: the capture of a live module, or the user's own."""
+    """Return what the folder was made from: the capture of a live module, or the user's file."""
     origin = manifest["source"]
     if origin["format"] == TORCH.name:
         if EXPORTED.name not in artifacts:

@@ -6,9 +6,11 @@ import typer
 
 from .android import android
 from .convert import convert
+from .diff import diff
 from .doctor import doctor
 from .inspect import inspect
 from .lowerings import lowerings
+from .report import report
 from .routes import routes
 from .toolchain import toolchain_app
 from .validate import validate
@@ -16,6 +18,7 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-    for command in (convert, validate, android, routes, inspect, lowerings, doctor):
+    commands = (convert, validate, report, diff, android, routes, inspect, lowerings, doctor)
+    for command in commands:
         app.command()(command)
     app.add_typer(toolchain_app)

@@ -80,6 +80,7 @@ def report_document(
                 "op": layer.op,
                 "module": layer.module,
                 "source": layer.source,
+                "inputs": list(layer.inputs),
                 "shape": None if layer.shape is None else list(layer.shape),
                 "targets": {
                     target.target: _layer(target.runtime, target.layers.rows[layer.id])
