@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .blame import blame
 from .convert import convert
 from .doctor import doctor
 from .inspect import inspect
@@ -15,6 +16,6 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-    for command in (convert, validate, routes, inspect, lowerings, doctor):
+    for command in (convert, validate, blame, routes, inspect, lowerings, doctor):
         app.command()(command)
     app.add_typer(toolchain_app)
