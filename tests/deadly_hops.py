@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
+import zipfile
 
 from bridge.hop import HopResult, HopTask
 from bridge.outcome import Stage
@@ -61,4 +63,39 @@ def write_something_else(task: HopTask) -> HopResult:
     """End well, with a file of no format."""
     assert task.source is not None
     task.out.write_bytes(b"this is no ONNX file, whatever its name says")
+    return HopResult(signature=task.source.signature)
+
+
+def operators_of(task: HopTask) -> set[str]:
+    """The operators of a captured program, read without its library."""
+    assert task.source is not None
+    with zipfile.ZipFile(task.source.path) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith("models/model.json"))
+        text = archive.read(name).decode()
+    return set(re.findall(r'"torch\.ops\.aten\.(\w+)\.', text))
+
+
+def die_on_a_pair(task: HopTask) -> HopResult:
+    """Die if the program has both a cumulative sum and a sigmoid, as native code may."""
+    assert task.source is not None
+    task.enter(Stage.LOWER)
+    if {"cumsum", "sigmoid"} <= operators_of(task):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    task.out.write_bytes(b"converted")
+    return HopResult(signature=task.source.signature)
+
+
+def refuse_tanh(task: HopTask) -> HopResult:
+    """Raise if an ONNX file has a Tanh."""
+    import onnx
+
+    assert task.source is not None
+    task.enter(Stage.LOWER)
+    nodes = onnx.load(task.source.path).graph.node
+    for number, node in enumerate(nodes):
+        if node.op_type == "Tanh":
+            raise ValueError(
+                f"node {number} of {len(nodes)} has no kernel (value {node.output[0]!r})"
+            )
+    task.out.write_bytes(b"converted")
     return HopResult(signature=task.source.signature)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+<<<<<<< HEAD
 from .android import android
+=======
+from .blame import blame
+>>>>>>> inputs
 from .convert import convert
 from .diff import diff
 from .doctor import doctor
@@ -18,7 +22,22 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-    commands = (convert, validate, report, diff, android, routes, inspect, lowerings, doctor)
+<<<<<<< HEAD
+    commands = (
+        convert,
+        validate,
+        blame,
+        report,
+        diff,
+        android,
+        routes,
+        inspect,
+        lowerings,
+        doctor,
+    )
     for command in commands:
+=======
+    for command in (convert, validate, blame, routes, inspect, lowerings, doctor):
+>>>>>>> inputs
         app.command()(command)
     app.add_typer(toolchain_app)
