@@ -12,9 +12,13 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from bridge.api import ConvertOptions, SourceOptions, convert, validate
 from bridge.artifact import Quantization, Signature, TensorSpec
+from bridge.cli.compatibility_lines import compatibility_lines
+from bridge.cli.convert import convert as convert_command
 from bridge.samples import InputSpec, Samples
 from bridge.validators.compatibility.contract import contract
 from bridge.validators.compatibility.measuring import Measurement
@@ -116,7 +120,7 @@ def test_the_contract_names_values_and_where_they_come_from(report: Any) -> None
     assert (image["range"], image["meaning"]) == ([0.0, 1.0], "0..1, as declared")
     assert scores["shape"] == [1, 4]
     assert scores["range"][0] < scores["range"][1]
-    assert scores["meaning"].startswith("observed in 4 samples by LiteRT (XNNPACK)")
+    assert scores["meaning"].startswith("observed in 4 samples")
 
 
 def test_an_unchanged_run_takes_all_of_it_over(folder: Path, report: Any) -> None:
@@ -172,6 +176,34 @@ def test_a_folder_is_assessed_again_and_a_colleagues_file_as_well(
     found = foreign.report["compatibility"]["tflite"]
     assert [row["name"] for row in found["gpu"]["operators"]] == ["REVERSE_V2"]
     assert foreign.report["contract"]["tflite"]["inputs"][0]["name"] == "image"
+
+
+def test_the_command_line_sums_it_up_and_leaves_times_out_if_asked(
+    folder: Path, tmp_path: Path
+) -> None:
+    app = typer.Typer()
+    app.command()(convert_command)
+    arguments = [f"{folder / 'net.py'}:net", "--to", "tflite", "--out", str(tmp_path / "out")]
+    arguments += ["--route", "tflite-direct", "--samples", "2", "--no-latency"]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "500"})
+    assert result.exit_code == 0, result.output
+    (line,) = (each for each in result.output.splitlines() if "needs the TFLite runtime" in each)
+    assert "XNNPACK takes" in line
+    assert "in 2 partitions, leaves REVERSE_V2" in line
+    assert "the GPU delegate refuses REVERSE_V2" in line
+    assert "at the peak" in line
+    assert "ms with one thread" not in line
+
+
+def test_a_timed_artifact_has_its_time_in_the_line(report: Any) -> None:
+    (line,) = compatibility_lines(report)
+    median = report["compatibility"]["tflite"]["latency"]["threads"][0]["median_ms"]
+    assert f"{median:.3g} ms with one thread here" in line
+    lying = json.loads(json.dumps(report))
+    lying["compatibility"]["tflite"]["min_runtime"] |= {"declared": "1.5.0", "enough": False}
+    (line,) = compatibility_lines(lying)
+    assert "(it declares 1.5.0)" in line
+    assert list(compatibility_lines({})) == []  # a report of an earlier release
 
 
 # -- contracts of made-up artifacts ------------------------------------------------------------

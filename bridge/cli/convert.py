@@ -196,10 +196,13 @@ def limits(timeout: float, memory: str | None) -> Any:
 
 def show(terminal: Terminal, report: Any) -> None:
     """Print the tables of a report, and a line for everything that needs one."""
+    from .compatibility_lines import compatibility_lines
     from .tables import drift, remarks, summary
 
     terminal.show(summary(report))
     for remark in remarks(report):
         terminal.show(f"• {escape(remark)}")
+    for line in compatibility_lines(report):
+        terminal.show(f"• {escape(line)}")
     if report["layers"] and report["validation"]:
         terminal.show("", drift(report))

@@ -117,7 +117,7 @@ class Assessor:
         document: dict[str, Any] = {
             "reason": reason or measurement.reason,
             "operators": [row.to_json() for row in rows],
-            "min_runtime": {"declared": None, "needed": None, "enough": None, "unknown": []},
+            "min_runtime": None,
             "details": dict(inspection.details) if inspection else {},
             "xnnpack": None,
             "gpu": None,

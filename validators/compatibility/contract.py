@@ -88,7 +88,13 @@ def _output_values(spec: TensorSpec, measurement: Measurement) -> tuple[Range | 
     if values is None:
         return None, f"no finite value in {measurement.samples} samples"
     stored = ", stored integers" if spec.quantization else ""
-    return values, f"observed in {measurement.samples} samples by {measurement.runtime}{stored}"
+    return _rounded(values), f"observed in {measurement.samples} samples{stored}"
+
+
+def _rounded(values: Range) -> Range:
+    """To four digits: in those the runtimes agree, so that formats have one contract."""
+    low, high = (float(f"{each:.4g}") for each in values)
+    return low, high
 
 
 def _labels(path: Path) -> list[list[str]]:

@@ -56,10 +56,7 @@ def machine() -> str:
     """Return what this machine is, and that it is not a phone."""
     cores = os.cpu_count() or 1
     processors = f"{cores} logical processor" + ("" if cores == 1 else "s")
-    return (
-        f"{_processor()}, {processors}, {platform.system()} {platform.machine()}; not a phone: "
-        "these times compare files with each other, and say nothing of a device"
-    )
+    return f"{_processor()}, {processors}, {platform.system()} {platform.machine()} (not a phone)"
 
 
 def _processor() -> str:
