@@ -20,7 +20,7 @@ from .contract import BundleTensor, Contract
 from .golden import INDEX, SCHEMA, Golden, write_golden
 from .kotlin import LITERT_1, LITERT_2, Names, kotlin_sources, not_compiled, render
 from .metadata import LABELS_FILE, describe, labels_file, model_metadata
-from .tolerance import CPU_SAFETY, FLOOR_UNITS, GPU_SAFETY
+from .tolerance import FLOOR_UNITS, SAFETY
 from .verdict import gpu_refusal, verdict_of, where_it_runs
 
 MODEL, README, GRADLE, GOLDEN = "model.tflite", "README.md", "dependencies.gradle.kts", "golden"
@@ -164,8 +164,7 @@ def _readme(bundle: Bundle, sha256: str, gradle: str, compiled: bool) -> dict[st
         "labels": bool(_labels(contract)),
         "samples": golden.count,
         "tolerances": [{"name": each.spec.name, **each.tolerance} for each in golden.outputs],
-        "cpu_safety": CPU_SAFETY,
-        "gpu_safety": GPU_SAFETY,
+        "safety": SAFETY,
         "floor_units": FLOOR_UNITS,
         "fail_db": THRESHOLDS["float16"].fail_db,
         "measured_on": golden.origin,

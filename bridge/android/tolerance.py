@@ -19,9 +19,7 @@ CPU, GPU = "cpu", "gpu"
 BACKENDS = (CPU, GPU)
 
 # Other processors sum in other orders: their errors are of the measured size, not the same.
-CPU_SAFETY = 4.0
-# The GPU also computes its functions (exp, rsqrt, division) to a few units in the last place.
-GPU_SAFETY = 8.0
+SAFETY = 4.0
 FLOOR_UNITS = 4.0
 
 _UNIT_ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11}
@@ -86,20 +84,20 @@ def tolerances(
     peak = float(np.abs(finite).max(initial=0.0))
     signal = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     single, half = _UNIT_ROUNDOFF["float32"], _UNIT_ROUNDOFF[_GPU_PRECISION]
-    growth = GPU_SAFETY * half / _UNIT_ROUNDOFF[precision]
+    growth = SAFETY * half / _UNIT_ROUNDOFF[precision]
     failing = signal * 10 ** (-THRESHOLDS[_GPU_PRECISION].fail_db / 20)
     gpu = Tolerance(
         max_abs=max(growth * worst.max_abs, FLOOR_UNITS * half * peak),
         rmse=max(min(growth * worst.rmse, failing), FLOOR_UNITS * half * signal),
     )
     cpu = Tolerance(
-        max_abs=max(CPU_SAFETY * worst.max_abs, FLOOR_UNITS * single * peak),
-        rmse=max(CPU_SAFETY * worst.rmse, FLOOR_UNITS * single * signal),
+        max_abs=max(SAFETY * worst.max_abs, FLOOR_UNITS * single * peak),
+        rmse=max(SAFETY * worst.rmse, FLOOR_UNITS * single * signal),
     )
     return {CPU: cpu, GPU: gpu}
 
 
 def _of_integers(worst: Drift) -> Tolerance:
     """Steps of a quantized output, or whole numbers: exact if they were exact here."""
-    steps = math.ceil(CPU_SAFETY * worst.max_abs)
+    steps = math.ceil(SAFETY * worst.max_abs)
     return Tolerance(max_abs=float(steps), rmse=float(steps))

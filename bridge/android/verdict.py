@@ -8,12 +8,15 @@ from typing import Any
 
 from ..artifact import Artifact
 from ..formats import TFLITE
+from ..outcome import Symptom
 from .tolerance import Drift
 
 _BEFORE_LITERT = (2, 16)  # LiteRT 1.0 came after TensorFlow Lite 2.16
+_WORST_FIRST = ("fail", "not run", "inconclusive", "warn", "pass")
 _TITLES = {
     "pass": "It computes what the original model computes.",
     "warn": "It drifts more than it should.",
+    "inconclusive": "It was compared with too few inputs to be sure.",
     "fail": "It is NOT the same model: do not ship it.",
     "not run": "It was NOT compared with the original model.",
 }
@@ -36,19 +39,31 @@ def refusal(report: Mapping[str, Any], artifact: Artifact) -> str:
     targets = targets_of(report, artifact)
     if not targets:
         return "the report is not of this model.tflite"
+    run = _run(targets)
+    if not run:
+        return "no runtime of TFLite was available to compare it in"
     reasons = [
         f"{name}: {target['reason'] or target['outcome']['detail'] or target['verdict']}"
-        for name, target in targets.items()
+        for name, target in run.items()
         if target["verdict"] in ("fail", "not run")
     ]
     return "; ".join(reasons)
 
 
+def _run(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those whose runtime is installed."""
+    return {
+        name: target
+        for name, target in targets.items()
+        if target["outcome"]["symptom"] != Symptom.UNAVAILABLE
+    }
+
+
 def verdict_of(report: Mapping[str, Any], artifact: Artifact) -> tuple[str, str]:
     """Return the verdict on an artifact in a sentence, and the figures that it rests on."""
     targets = targets_of(report, artifact)
-    verdicts = {target["verdict"] for target in targets.values()} or {"not run"}
-    worst = next(each for each in ("fail", "not run", "warn", "pass") if each in verdicts)
+    verdicts = {target["verdict"] for target in _run(targets).values()} or {"not run"}
+    worst = next(each for each in _WORST_FIRST if each in verdicts)
     figures = [
         f"{target['runtime']}: "
         + (
