@@ -22,6 +22,7 @@ _FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-quic",
     "--disable-sync",
     "--no-first-run",
     "--remote-debugging-port=0",
