@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import typer
 
-<<<<<<< HEAD
 from .android import android
-=======
 from .blame import blame
->>>>>>> inputs
 from .convert import convert
 from .diff import diff
 from .doctor import doctor
@@ -22,7 +19,6 @@ from .validate import validate
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
-<<<<<<< HEAD
     commands = (
         convert,
         validate,
@@ -36,8 +32,5 @@ def register(app: typer.Typer) -> None:
         doctor,
     )
     for command in commands:
-=======
-    for command in (convert, validate, blame, routes, inspect, lowerings, doctor):
->>>>>>> inputs
         app.command()(command)
     app.add_typer(toolchain_app)
