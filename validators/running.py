@@ -99,7 +99,7 @@ class Runner:
         self._runs += 1
         inputs = self.scratch / f"inputs-{self._runs}"
         results = self.scratch / f"results-{self._runs}"
-        given = self._inputs_for(artifact.signature, samples) | fed
+        given = artifact_inputs(self.inputs, artifact.signature, samples) | fed
         if again:
             given = {name: np.concatenate([each, each[:1]]) for name, each in given.items()}
         store_inputs(inputs, given)
@@ -124,9 +124,6 @@ class Runner:
             seconds=tuple(facts["seconds"][: samples.count]),
         )
         return _without_repetition(run, samples.count) if again else run
-
-    def _inputs_for(self, signature: Signature, samples: Samples) -> dict[str, NDArray[Any]]:
-        return artifact_inputs(self.inputs, signature, samples)
 
 
 def artifact_inputs(

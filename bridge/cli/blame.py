@@ -13,7 +13,9 @@ from ..errors import UsageError
 from .console import Json, Quiet, Terminal, errors_as_exit_codes
 from .convert import Memory, limits
 
-Target = Annotated[str | None, typer.Option(help="The format in question, such as tflite.")]
+Target = Annotated[
+    str | None, typer.Option(help="The target in question: tflite, tflite@litert-builtin.")
+]
 RouteName = Annotated[
     str | None, typer.Option(help="The route in question, or a hop of it, if several failed.")
 ]
@@ -26,6 +28,9 @@ def blame(
     folder: Annotated[Path, typer.Argument(help="A folder that convert made.", metavar="DIR")],
     target: Target = None,
     route: RouteName = None,
+    layer: Annotated[
+        str | None, typer.Option(help="A layer, if it is not to be the first that fails alone.")
+    ] = None,
     out: Out = None,
     seconds: Annotated[
         float, typer.Option(help="When to stop looking for something smaller.", min=1)
@@ -35,17 +40,18 @@ def blame(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Find the smallest part of a model that a conversion fails on, and write a reproduction."""
+    """Find the layer that introduced a drift, or the part of a model that a conversion fails on.
+
+    A folder is written that shows it alone: a script, the part, and its inputs.
+    """
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
         from ..api.blaming import blame_conversion, failed_routes
 
-        failed = _chosen(failed_routes(folder), target, route)
+        failed = None if layer else _chosen(failed_routes(folder), target, route)
         if failed is None:
-            raise UsageError(
-                f"no conversion in {folder} failed" + (f" to {target}" if target else ""),
-                hint="give a folder in which one did",
-            )
+            _blame_drift(terminal, folder, target, layer, out, limits(timeout, memory))
+            return
         with terminal.progress() as say:
             found = blame_conversion(
                 folder,
@@ -57,6 +63,58 @@ def blame(
             )
         show_conversion(terminal, found)
         terminal.emit(found.to_json())
+
+
+def _blame_drift(
+    terminal: Terminal,
+    folder: Path,
+    target: str | None,
+    layer: str | None,
+    out: Path | None,
+    limits: Any,
+) -> None:
+    from ..api.culprits import blame_drift, drifting_targets
+
+    drifting = drifting_targets(folder)
+    chosen = target or next(iter(drifting), None)
+    if chosen is None or (layer is None and chosen not in drifting):
+        raise UsageError(
+            f"no conversion in {folder} failed"
+            + (f" to {target}" if target else "")
+            + ", and no layer fails on its own",
+            hint="--target and --layer choose a layer all the same",
+        )
+    with terminal.progress() as say:
+        found = blame_drift(
+            folder,
+            chosen,
+            layer=layer,
+            out=out or folder / f"blame-{chosen.replace('@', '-')}",
+            limits=limits,
+            say=say,
+        )
+    show_drift(terminal, found)
+    terminal.emit(found.to_json())
+
+
+def show_drift(terminal: Terminal, found: Any) -> None:
+    """Print which layer introduced a drift."""
+    layer, alone = found.layer, found.figures["isolated"]
+    times = None if alone["ratio"] is None else float(alone["ratio"])
+    size = "that is not rounding" if times is None else f"of {times:.3g} × rounding"
+    together = [each for each in found.cluster if each != layer.id]
+    terminal.show(
+        escape(f"{found.target}: layer {layer.id} introduces an error {size}"),
+        escape(f"  module    {layer.module or 'root'}"),
+        escape(f"  source    {layer.source}"),
+        escape(f"  operator  {found.call}"),
+        *([escape(f"  with      {', '.join(together)}")] if together else []),
+        *(escape(f"  computed  {each}") for each in found.operators),
+        "",
+        escape(found.said),
+        escape(f"reproduction: {found.folder / 'reproduce.py'}")
+        + ("" if found.confirmed else " [yellow](its script does not show the difference)[/]"),
+    )
 
 
 def _chosen(found: list[Any], target: str | None, route: str | None) -> Any:
