@@ -20,7 +20,7 @@ from ..running import artifact_inputs
 from ..validation import runtimes_for
 from .contract import Range, contract
 from .gpu import gpu_support
-from .measuring import Measurement, measure
+from .measuring import MOST_SAMPLES, Measurement, measure
 from .nnapi import NNAPI
 from .operators import minimum_runtime, plain_rows, tflite_rows
 from .origins import origins_of
@@ -101,7 +101,7 @@ class Assessor:
         return measure(
             runtimes[0](),
             artifact,
-            artifact_inputs(self.inputs, artifact.signature, self.samples),
+            artifact_inputs(self.inputs, artifact.signature, self.samples.head(MOST_SAMPLES)),
             pool=self.pool,
             scratch=self.scratch / f"measure-{artifact.format}",
             latency=self.latency,
