@@ -97,6 +97,24 @@ def test_a_refused_operator_leads_to_its_line(report: Any) -> None:
     assert "deprecated since Android 15" in found["nnapi"]
 
 
+def test_the_operators_of_a_recurrent_layer_lead_to_its_line(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n\n\ndef net():\n"
+        "    return torch.nn.LSTM(4, 8, batch_first=True), (torch.rand(1, 32, 4),)\n"
+    )
+    result = convert(
+        f"{tmp_path / 'net.py'}:net",
+        to="tflite",
+        out=tmp_path / "out",
+        options=ConvertOptions(route="tflite-direct"),
+        validate=False,
+    )
+    refused = result.report["compatibility"]["tflite"]["gpu"]["operators"]
+    (loop,) = (row for row in refused if row["name"] == "WHILE")
+    assert loop["layer"]
+    assert all(row["layer"] for row in refused)
+
+
 def test_the_declared_runtime_is_the_needed_one(report: Any) -> None:
     found = report["compatibility"]["tflite"]
     assert found["min_runtime"]["enough"]
