@@ -125,6 +125,19 @@ def test_what_the_delegate_takes_is_not_refused(file: TFLiteFile, tmp_path: Path
     assert reasons(file, tmp_path) == []
 
 
+def test_weights_that_are_stored_in_half_precision_count_as_constants(tmp_path: Path) -> None:
+    file = TFLiteFile()
+    x = file.tensor("x", (1, 2))
+    stored = file.tensor("stored", (4, 2), "FLOAT16", np.ones((4, 2), np.float16))
+    weight = file.operator("DEQUANTIZE", [stored], file.tensor("weight", (4, 2)))
+    bias = file.constant("bias", np.ones(4, np.float32))
+    made = file.operator(
+        "FULLY_CONNECTED", [x, weight, bias], file.tensor("y", (1, 4)), "FullyConnectedOptions"
+    )
+    file.inputs, file.outputs = {"x": x}, {"y": made}
+    assert reasons(file, tmp_path) == []
+
+
 def test_the_accelerator_takes_operators_that_the_delegate_has_no_kernel_for(
     tmp_path: Path,
 ) -> None:

@@ -15,10 +15,16 @@ from tflite_files import TFLiteFile, artifact, cnn, cnn_signature
 
 from bridge.artifact import Artifact, Signature, TensorSpec
 from bridge.formats import MOBILE, ONNX, TORCHSCRIPT
+from bridge.validators.compatibility import measuring
 from bridge.validators.compatibility.latency import ThreadLatency, machine, thread_counts
-from bridge.validators.compatibility.measuring import MOST_RUNS, Measurement, measure
+from bridge.validators.compatibility.measuring import (
+    MOST_RUNS,
+    Measurement,
+    measure,
+    run_measurement,
+)
 from bridge.validators.compatibility.xnnpack import delegation
-from bridge.validators.runtime import Runtime
+from bridge.validators.runtime import Runtime, store_inputs
 from bridge.validators.runtimes.litert import LiteRTBuiltin, LiteRTXnnpack
 from bridge.validators.validation import runtimes_for
 from bridge.worker import WorkPool
@@ -60,6 +66,25 @@ def test_every_number_of_threads_has_sane_times(tmp_path: Path, pool: WorkPool) 
     assert latency["load_ms"] == latency["threads"][0]["load_ms"]
     assert "not a phone" in latency["machine"]
     assert latency["runtime"].startswith("LiteRT (XNNPACK) 2.")
+
+
+def test_a_slow_model_is_timed_with_one_thread_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "SLOW_SECONDS", 0)
+    store_inputs(tmp_path / "inputs", {"image": IMAGES})
+    found = run_measurement(
+        {
+            "runtime": "bridge.validators.runtimes.litert:LiteRTXnnpack",
+            "artifact": artifact(tmp_path / "m.tflite", cnn().finish(), cnn_signature()).to_json(),
+            "inputs": str(tmp_path / "inputs"),
+            "threads": [1, 2, 4],
+        },
+        lambda stage: None,
+        lambda text: None,
+    )
+    assert [row["threads"] for row in found["threads"]] == [1]
+    assert "timed with one thread only" in found["note"]
 
 
 def test_memory_is_that_of_the_model(tmp_path: Path, pool: WorkPool) -> None:

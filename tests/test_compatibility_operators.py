@@ -109,25 +109,25 @@ def test_versions_that_are_not_there_have_no_release() -> None:
     assert release_of("NO_SUCH_OPERATOR", 1) is None
 
 
-def registered(kind: str, version: int) -> bool:
-    """Whether the installed runtime has a kernel for a version of an operator."""
+# of which the runtime asks more than a file of one operator without options can tell
+UNTOLD = {"LSTM", *(f"STABLEHLO_{each}" for each in ("CASE", "COMPOSITE", "PAD", "REDUCE_WINDOW"))}
+NO_KERNEL = {("BROADCAST_TO", 1), ("STABLEHLO_CBRT", 1)}  # withdrawn; in the table, never made
+
+
+def test_the_runtime_has_every_version_of_the_table() -> None:
+    """The table is facts written down; the installed runtime says that there are such versions."""
     from ai_edge_litert.interpreter import Interpreter
 
-    file = single(kind, (1,))
-    file.model.operatorCodes[0].version = version
-    try:
-        Interpreter(model_content=file.finish())
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("kind", ["ADD", "QUANTIZE", "SVDF", "UNIQUE", "RFFT2D", "RNN"])
-def test_the_table_ends_where_the_runtime_ends(kind: str) -> None:
-    """The table is written by hand; the runtime says for every row that there is such a version."""
-    versions = range(1, len(RELEASES[kind]) + 1)
-    assert all(registered(kind, each) for each in versions)
-    assert not registered(kind, 99)
+    missing = set()
+    for kind in set(RELEASES) - UNTOLD:
+        for version in range(1, len(RELEASES[kind]) + 1):
+            file = single(kind, (1,))
+            file.model.operatorCodes[0].version = version
+            try:  # it looks the operator up, and prepares nothing
+                Interpreter(model_content=file.finish())
+            except ValueError:
+                missing.add((kind, version))
+    assert missing == NO_KERNEL
 
 
 def test_dynamic_high_and_64_bit_tensors_are_listed_by_name(tmp_path: Path) -> None:

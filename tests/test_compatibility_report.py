@@ -13,6 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 import typer
+from tflite_files import artifact, cnn, cnn_signature
 from typer.testing import CliRunner
 
 from bridge.api import ConvertOptions, SourceOptions, convert, validate
@@ -20,8 +21,10 @@ from bridge.artifact import Quantization, Signature, TensorSpec
 from bridge.cli.compatibility_lines import compatibility_lines
 from bridge.cli.convert import convert as convert_command
 from bridge.samples import InputSpec, Samples
+from bridge.validators.compatibility.assessment import Assessor
 from bridge.validators.compatibility.contract import contract
 from bridge.validators.compatibility.measuring import Measurement
+from bridge.worker import WorkPool
 
 MODEL = """
 import torch
@@ -95,6 +98,24 @@ def test_a_refused_operator_leads_to_its_line(report: Any) -> None:
     assert left["why"] == "XNNPACK has no kernel for it"
     assert len(found["xnnpack"]["partitions"]) == 2
     assert "deprecated since Android 15" in found["nnapi"]
+
+
+def test_the_operators_of_a_recurrent_layer_lead_to_its_line(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n\n\ndef net():\n"
+        "    return torch.nn.LSTM(4, 8, batch_first=True), (torch.rand(1, 32, 4),)\n"
+    )
+    result = convert(
+        f"{tmp_path / 'net.py'}:net",
+        to="tflite",
+        out=tmp_path / "out",
+        options=ConvertOptions(route="tflite-direct"),
+        validate=False,
+    )
+    refused = result.report["compatibility"]["tflite"]["gpu"]["operators"]
+    (loop,) = (row for row in refused if row["name"] == "WHILE")
+    assert loop["layer"]
+    assert all(row["layer"] for row in refused)
 
 
 def test_the_declared_runtime_is_the_needed_one(report: Any) -> None:
@@ -204,6 +225,26 @@ def test_a_timed_artifact_has_its_time_in_the_line(report: Any) -> None:
     (line,) = compatibility_lines(lying)
     assert "(it declares 1.5.0)" in line
     assert list(compatibility_lines({})) == []  # a report of an earlier release
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_damaged_file_is_a_reason_and_no_green_figure(native: bool, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    made_up = artifact(path, cnn().finish()[:5000], cnn_signature())
+    with WorkPool() as pool:
+        found = Assessor(
+            inputs=made_up.signature.inputs,
+            samples=Samples(arrays={"image": np.ones((1, 1, 8, 8, 3), np.float32)}, origin="made"),
+            pool=pool if native else None,
+            scratch=tmp_path,
+        ).assess([made_up])
+    facts = found.compatibility["tflite"]
+    assert "truncated or damaged" in facts["reason"]
+    assert facts["gpu"] is facts["xnnpack"] is facts["latency"] is facts["min_runtime"] is None
+    assert facts["memory"]["peak"] is None
+    assert facts["memory"]["file"] == 5000
+    assert found.contract["tflite"]["outputs"][0]["range"] is None
+    jsonschema.validate(facts, {**schema()["$defs"]["compatibility"], "$defs": schema()["$defs"]})
 
 
 # -- contracts of made-up artifacts ------------------------------------------------------------

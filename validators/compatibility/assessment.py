@@ -10,7 +10,7 @@ from typing import Any
 from ...artifact import Artifact, TensorSpec, size_of
 from ...errors import BridgeError
 from ...formats import TFLITE
-from ...inspection import Inspection, inspect
+from ...inspection import Facts, read_facts
 from ...inspection.facts import DamagedError
 from ...inspection.tflite_graph import read_graph
 from ...layers import Spine
@@ -20,7 +20,7 @@ from ..running import artifact_inputs
 from ..validation import runtimes_for
 from .contract import Range, contract
 from .gpu import gpu_support
-from .measuring import Measurement, measure
+from .measuring import MOST_SAMPLES, Measurement, measure
 from .nnapi import NNAPI
 from .operators import minimum_runtime, plain_rows, tflite_rows
 from .origins import origins_of
@@ -101,42 +101,42 @@ class Assessor:
         return measure(
             runtimes[0](),
             artifact,
-            artifact_inputs(self.inputs, artifact.signature, self.samples),
+            artifact_inputs(self.inputs, artifact.signature, self.samples.head(MOST_SAMPLES)),
             pool=self.pool,
             scratch=self.scratch / f"measure-{artifact.format}",
             latency=self.latency,
         )
 
     def _compatibility(self, artifact: Artifact, measurement: Measurement) -> dict[str, Any]:
+        facts, reason = None, ""
         try:
-            inspection: Inspection | None = inspect(artifact.path)
-            reason = ""
+            _, facts = read_facts(artifact.path)
         except BridgeError as error:
-            inspection, reason = None, error.message
-        rows = plain_rows(inspection.operators) if inspection else []
+            reason = error.message
+        rows = plain_rows(facts.operators) if facts else []
         document: dict[str, Any] = {
             "reason": reason or measurement.reason,
             "operators": [row.to_json() for row in rows],
             "min_runtime": None,
-            "details": dict(inspection.details) if inspection else {},
+            "details": dict(facts.details) if facts else {},
             "xnnpack": None,
             "gpu": None,
             "nnapi": NNAPI,
             "tensors": {"dynamic": [], "rank_above_4": [], "int64": []},
             "memory": {
                 "file": size_of(artifact.path),
-                "weights": inspection.parameter_bytes if inspection else 0,
+                "weights": facts.parameter_bytes if facts else 0,
                 "arena": measurement.arena,
                 "peak": measurement.peak,
                 "method": measurement.method,
             },
             "latency": measurement.latency,
         }
-        if artifact.format == TFLITE and inspection is not None:
-            document |= self._tflite(artifact, inspection)
+        if artifact.format == TFLITE and facts is not None:
+            document |= self._tflite(artifact, facts)
         return document
 
-    def _tflite(self, artifact: Artifact, inspection: Inspection) -> dict[str, Any]:
+    def _tflite(self, artifact: Artifact, facts: Facts) -> dict[str, Any]:
         try:
             graph = read_graph(artifact.path)
         except DamagedError as error:
@@ -148,7 +148,7 @@ class Assessor:
             if self.pool is None
             else delegation(artifact.path, origins.place(graph.main), self.pool)
         )
-        declared = inspection.details.get(_DECLARED)
+        declared = facts.details.get(_DECLARED)
         return {
             "operators": [row.to_json() for row in rows],
             "min_runtime": minimum_runtime(rows, declared, outside=graph.outside),

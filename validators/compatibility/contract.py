@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...artifact import Artifact, TensorSpec
 from ...samples import Samples
-from .measuring import Measurement
+from .measuring import Measurement, finite_range
 
 Range = tuple[float, float]
 
@@ -73,12 +71,11 @@ def _input_values(
     values = samples.arrays.get(source)
     if values is None or values.dtype.kind not in "biuf":
         return None, "no values are known"
-    finite = values[np.isfinite(values)]
-    if not finite.size:
+    found = finite_range(values)
+    if found is None:
         return None, f"no finite value in {samples.count} samples"
-    low, high = float(finite.min()), float(finite.max())
     stored = ", real values before quantization" if spec.quantization else ""
-    return (low, high), f"observed in {samples.count} samples ({samples.origin}){stored}"
+    return found, f"observed in {samples.count} samples ({samples.origin}){stored}"
 
 
 def _output_values(spec: TensorSpec, measurement: Measurement) -> tuple[Range | None, str]:

@@ -23,7 +23,9 @@ from .latency import ThreadLatency, machine, thread_counts
 from .memory import ARENA, Growth, arena_bytes
 
 MOST_RUNS = 100
+MOST_SAMPLES = 16
 SECONDS = 0.5  # for the later runs of one number of threads
+SLOW_SECONDS = 2.0  # of one run: then other numbers of threads are left out
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -103,6 +105,7 @@ def measure(
             "runtime": name,
             "load_ms": threads[0]["load_ms"],
             "threads": threads,
+            "note": found["note"],
         }
         if threads
         else None,
@@ -118,13 +121,13 @@ def run_measurement(
 
     Args:
         arguments: ``runtime`` (``"module:Class"``), ``artifact``, ``inputs`` (a folder of
-            ``store_inputs``), ``threads``: numbers of threads to time, none for no times.
+            ``store_inputs``), ``threads``: numbers of threads to time, 1 first; none for no times.
         enter: Called before a stage begins.
         say: Called with lines of progress.
 
     Returns:
-        ``version``, ``arena``, ``peak``, ``method``, ``threads``: rows of times, ``outputs``: the
-        least and the greatest value of each, ``samples``: how many those are of.
+        ``version``, ``arena``, ``peak``, ``method``, ``threads``: rows of times, ``note`` on them,
+        ``outputs``: the least and the greatest value of each, ``samples``: how many those are of.
     """
     module, _, name = arguments["runtime"].partition(":")
     kind: type[Runtime] = getattr(importlib.import_module(module), name)
@@ -145,23 +148,17 @@ def run_measurement(
     timed = tuple(arguments["threads"])
     values = _Values()
     runs = _runs(session, samples, values, MOST_RUNS if timed else len(samples))
-    rows: list[dict[str, Any]] = []
-    for threads in timed:
-        if rows:  # the session that the memory was measured with has one thread
-            del session  # the memory of one model at a time
-            runtime = kind()
-            runtime.threads = threads
-            session, load_ms = _open(runtime, artifact)
-            first_ms = _run(session, samples[0])[0]
-            runs = _runs(session, samples, None, MOST_RUNS)
-        row = ThreadLatency(threads=threads, load_ms=load_ms, first_ms=first_ms, runs=runs)
-        rows.append(row.to_json())
+    del session  # one model at a time
+    slow = min(runs) > SLOW_SECONDS * 1000
+    rows = [ThreadLatency(threads=1, load_ms=load_ms, first_ms=first_ms, runs=runs)]
+    rows += [] if slow else [_timed(kind, artifact, samples, threads) for threads in timed[1:]]
     return {
         "version": kind().version(),
         "arena": arena,
         "peak": peak,
         "method": growth.method + (f". {ARENA}" if arena is not None else ""),
-        "threads": rows,
+        "threads": [row.to_json() for row in rows] if timed else [],
+        "note": f"a run takes {min(runs) / 1000:.1f} s: timed with one thread only" if slow else "",
         "outputs": values.ranges,
         "samples": values.samples,
     }
@@ -172,6 +169,17 @@ def _import(runtime: Runtime) -> None:
     for name in runtime.packages:
         with contextlib.suppress(ImportError):  # its module may have another name
             importlib.import_module(name.replace("-", "_"))
+
+
+def _timed(
+    kind: type[Runtime], artifact: Artifact, samples: Sequence[Inputs], threads: int
+) -> ThreadLatency:
+    runtime = kind()
+    runtime.threads = threads
+    session, load_ms = _open(runtime, artifact)
+    first_ms = _run(session, samples[0])[0]
+    runs = _runs(session, samples, None, MOST_RUNS)
+    return ThreadLatency(threads=threads, load_ms=load_ms, first_ms=first_ms, runs=runs)
 
 
 def _open(runtime: Runtime, artifact: Artifact) -> tuple[Session, float]:
@@ -213,10 +221,21 @@ class _Values:
         for name, array in outputs.items():
             if array.dtype.kind not in "biuf":
                 continue
-            finite = array[np.isfinite(array)]
-            if finite.size:
-                low, high = self.ranges.get(name, (np.inf, -np.inf))
-                self.ranges[name] = (min(low, float(finite.min())), max(high, float(finite.max())))
+            found = finite_range(array)
+            if found is not None:
+                low, high = self.ranges.get(name, found)
+                self.ranges[name] = (min(low, found[0]), max(high, found[1]))
+
+
+def finite_range(values: NDArray[Any]) -> tuple[float, float] | None:
+    """Return the least and the greatest finite value; ``None`` if there is none."""
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    if np.isfinite(low) and np.isfinite(high):
+        return low, high
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else None
 
 
 def _samples(folder: Path) -> list[Inputs]:

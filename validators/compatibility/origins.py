@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,18 +83,40 @@ class Origins:
         # a second tensor of a layer has a number behind its name, as some layers have themselves
         return None if name in self.paths else self.paths.get(_COUNTED.sub("", name))
 
-    def place(self, operators: Iterable[GraphOperator]) -> tuple[PlacedOperator, ...]:
+    def place(self, operators: Sequence[GraphOperator]) -> tuple[PlacedOperator, ...]:
         """Return operators with their layers."""
+        nodes = self._nodes(operators)
         return tuple(
             PlacedOperator(
                 graph=each.graph,
                 index=each.index,
                 name=each.name,
                 tensor=each.tensor,
-                layer=self.layer_of(each),
+                layer=self.layer_of(each) or nodes.get(_node(each)),
             )
             for each in operators
         )
+
+    def _nodes(self, operators: Sequence[GraphOperator]) -> dict[str, Layer]:
+        """Nodes of the source that are no layer, and a layer that holds a result of each.
+
+        A recurrent layer has several results, each a layer of its own, and operators that are named
+        after none of them: one of those operators writes the results.
+        """
+        if not self.paths:
+            return {}
+        found: dict[str, Layer] = {}
+        for each in operators:
+            written = (self.tensors.get(result.name) for result in each.outputs[1:])
+            layer = next(filter(None, written), None)
+            if layer is not None and _node(each) and self.layer_of(each) is None:
+                found.setdefault(_node(each), layer)
+        return found
+
+
+def _node(operator: GraphOperator) -> str:
+    """The node that an operator is named after: ``lstm`` of ``lstm/while``."""
+    return operator.tensor.rpartition("/")[0]
 
 
 def origins_of(layer_map: LayerMap, spines: Sequence[Spine | None], producer: str) -> Origins:
