@@ -25,6 +25,8 @@ from bridge.errors import InputError, UsageError
 
 sys.path.append(str(FIXTURES))
 
+pytestmark = pytest.mark.xdist_group("android-bundle")  # what its tests share is made once
+
 Array = NDArray[Any]
 
 app = typer.Typer()
@@ -104,6 +106,7 @@ def test_the_command_writes_a_whole_bundle(result: Path, labels: Path) -> None:
     assert output.name == b"output"
     assert output.associatedFiles[0].name == b"labels.txt"
     readme = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "Made from `models.py:digits_cnn`" in readme  # and not where that lies
     assert "It computes what the original model computes" in readme
     assert 'implementation("com.google.ai.edge.litert:litert:2.3.0")' in readme
     assert (bundle / "dependencies.gradle.kts").read_text().strip() in readme

@@ -29,7 +29,11 @@ MODEL, README, GRADLE, GOLDEN = "model.tflite", "README.md", "dependencies.gradl
 VERSIONS = {"litert2": "2.3.0", "litert1": "1.4.2", "junit": "1.3.0", "runner": "1.7.0"}
 _MIN_SDK = {LITERT_1: 21, LITERT_2: 24}
 
-_REFERENCES = {"eager-float64": "float64"}
+_REFERENCES = {
+    "eager-float64": "float64",
+    "onnxruntime": "ONNX Runtime",
+    "torchscript": "TorchScript",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ class Bundle:
         golden: Its golden vectors.
         names: Names of the Kotlin classes.
         package: Their package.
-        source: What the model was made from, as the user gave it.
+        source: What the model was made from: a file and a callable, without its folders.
         title: Name of the model.
         report: The report of the folder.
         compatibility: What the report, or a look at the file, says of where it runs.

@@ -50,15 +50,6 @@ def refusal(report: Mapping[str, Any], artifact: Artifact) -> str:
     return "; ".join(reasons)
 
 
-def _run(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those whose runtime is installed."""
-    return {
-        name: target
-        for name, target in targets.items()
-        if target["outcome"]["symptom"] != Symptom.UNAVAILABLE
-    }
-
-
 def verdict_of(report: Mapping[str, Any], artifact: Artifact) -> tuple[str, str]:
     """Return the verdict on an artifact in a sentence, and the figures that it rests on."""
     targets = targets_of(report, artifact)
@@ -112,6 +103,15 @@ def where_it_runs(compatibility: Mapping[str, Any]) -> list[str]:
         "NNAPI: deprecated since Android 15; do not use it.",
         f"Oldest runtime: {_runtime(compatibility.get('min_runtime') or {})}.",
     ]
+
+
+def _run(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those whose runtime is installed."""
+    return {
+        name: target
+        for name, target in targets.items()
+        if target["outcome"]["symptom"] != Symptom.UNAVAILABLE
+    }
 
 
 def _xnnpack(found: Mapping[str, Any] | None) -> str:

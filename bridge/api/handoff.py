@@ -149,7 +149,7 @@ def android_bundle(
             golden=golden,
             names=class_names(title),
             package=chosen.package,
-            source=opened.source.text,
+            source=_without_folders(opened.source.text),
             title=title,
             report=opened.report,
             compatibility=_compatibility(opened, limits, say),
@@ -262,6 +262,11 @@ def _title(source: str) -> str:
     """Name of a model: that of its callable, or of its file."""
     name = source.rpartition(":")[2]
     return Path(name).stem if re.search(r"[/\\.]", name) else name
+
+
+def _without_folders(source: str) -> str:
+    """A source without the folders that it lies in: the bundle goes into other people's apps."""
+    return re.split(r"[/\\]", source)[-1]
 
 
 def _compatibility(opened: _Opened, limits: Limits | None, say: Say) -> Mapping[str, Any]:

@@ -62,7 +62,9 @@ def android(
         if bundle.forced:
             terminal.warn(f"made by force: {bundle.forced}")
         terminal.show(escape(f"bundle: {bundle.folder}"))
-        terminal.show(*(escape(f"  {name}") for name in bundle.files if "golden/0" not in name))
+        plain = [name for name in bundle.files if not name.startswith("golden/")]
+        terminal.show(*(escape(f"  {name}") for name in plain))
+        terminal.show(f"  golden/ ({bundle.golden.count} samples)")
         terminal.emit(
             {
                 "folder": str(bundle.folder),
