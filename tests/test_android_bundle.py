@@ -218,6 +218,7 @@ def test_a_folder_without_a_comparison_needs_one(tmp_path: Path) -> None:
         ("--package", "model", "no package name"),
         ("--mean", "1,2,3", "takes 1 of each"),
         ("--mean", "much", "is not a list of numbers"),
+        ("--mean", "nan", "is not finite"),
         ("--std", "0", "must not be 0"),
         ("--labels", "missing.txt", "cannot be read"),
     ],

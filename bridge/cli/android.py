@@ -42,8 +42,8 @@ def android(
     """Write what an Android engineer needs: model, golden vectors, Kotlin, tests and a README."""
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
+        from ..android import Normalization
         from ..api import AndroidOptions, android_bundle
-        from ..api.handoff import parse_normalization
 
         with terminal.progress() as say:
             bundle = android_bundle(
@@ -52,7 +52,7 @@ def android(
                 options=AndroidOptions(
                     package=package,
                     labels=labels,
-                    normalization=parse_normalization(mean, std),
+                    normalization=Normalization.parse(mean, std),
                     samples=samples,
                     force=force,
                 ),
