@@ -21,7 +21,7 @@ from .golden import INDEX, SCHEMA, Golden, write_golden
 from .kotlin import LITERT_1, LITERT_2, Names, kotlin_sources, not_compiled, render
 from .metadata import LABELS_FILE, describe, labels_file, model_metadata
 from .tolerance import FLOOR_UNITS, SAFETY
-from .verdict import gpu_refusal, verdict_of, where_it_runs
+from .verdict import compared_on, gpu_refusal, verdict_of, where_it_runs
 
 MODEL, README, GRADLE, GOLDEN = "model.tflite", "README.md", "dependencies.gradle.kts", "golden"
 
@@ -171,7 +171,7 @@ def _readme(bundle: Bundle, sha256: str, gradle: str, compiled: bool) -> dict[st
         "safety": SAFETY,
         "floor_units": FLOOR_UNITS,
         "fail_db": THRESHOLDS["float16"].fail_db,
-        "measured_on": golden.origin,
+        "measured_on": compared_on(bundle.report) or golden.origin,
         "where": where_it_runs(bundle.compatibility),
         "hashes": f"SHA-256 of model.tflite: `{sha256}` (without metadata: "
         f"`{bundle.artifact.sha256}`).",

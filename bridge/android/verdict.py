@@ -67,9 +67,15 @@ def verdict_of(report: Mapping[str, Any], artifact: Artifact) -> tuple[str, str]
         )
         for target in targets.values()
     ]
-    origin = ((report.get("validation") or {}).get("inputs") or {}).get("origin", "")
+    origin = compared_on(report)
     text = "; ".join(figures) + (f" ({origin})" if figures and origin else "")
     return _TITLES[worst], text
+
+
+def compared_on(report: Mapping[str, Any]) -> str:
+    """Say what inputs a comparison was made on, if there was one."""
+    validation: Mapping[str, Any] = report.get("validation") or {}
+    return str(validation["inputs"]["origin"]) if validation else ""
 
 
 def reported_drift(report: Mapping[str, Any], artifact: Artifact) -> dict[str, list[Drift]]:
