@@ -274,15 +274,40 @@ def test_normalisation_and_compatibility_reach_the_bundle(result: Path) -> None:
     }
     (result / "report.json").write_text(json.dumps(report))
     assert run(result, "--mean", "127.5", "--std", "127.5")[0] == 0
-    readme = (result / "android" / "README.md").read_text(encoding="utf-8")
+    readme = (result / "android" / "README.md").read_text(encoding="utf-8").replace("\\", "")
     assert "2 operators in 1 partition; 1 in LiteRT's own kernels: TOPK_V2" in readme
+    assert 'delegate leaves TOPK_V2 (no "top" $k) to the CPU' in readme
+    assert "CompiledModel's accelerator refuses TOPK_V2" in readme
     assert "TensorFlow Lite 2.19.0." in readme
-    assert "(raw - \\[127.5\\]) / \\[127.5\\]" in readme
+    assert "(raw - [127.5]) / [127.5]" in readme
     (test,) = (result / "android").rglob("DigitsCnnModelCompiledTest.kt")
     assert (
         'assumeTrue("skipped: the GPU refuses TOPK_V2 (no \\"top\\" \\$k)", false)'
         in test.read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "text"),
+    [
+        ({"compatible": True, "operators": []}, "every operator, by the rules"),
+        (
+            {
+                "compatible": False,
+                "operators": [{"name": "GELU", "reason": "no kernel", "accelerator": True}],
+            },
+            "leaves GELU (no kernel) to the CPU; CompiledModel's accelerator takes them",
+        ),
+    ],
+)
+def test_a_gpu_that_takes_the_model_is_tried(result: Path, gpu: dict[str, Any], text: str) -> None:
+    report = json.loads((result / "report.json").read_text())
+    report["compatibility"] = {"tflite": {"gpu": gpu}}
+    (result / "report.json").write_text(json.dumps(report))
+    assert run(result)[0] == 0
+    assert text in (result / "android" / "README.md").read_text(encoding="utf-8")
+    (test,) = (result / "android").rglob("DigitsCnnModelCompiledTest.kt")
+    assert "false)" not in test.read_text()
 
 
 class Pair(torch.nn.Module):

@@ -93,12 +93,10 @@ def reported_drift(report: Mapping[str, Any], artifact: Artifact) -> dict[str, l
 
 
 def gpu_refusal(compatibility: Mapping[str, Any]) -> str:
-    """Say which operators the GPU delegate refuses, or nothing."""
+    """Say which operators CompiledModel's GPU accelerator refuses, or nothing."""
     gpu = compatibility.get("gpu")
-    if not gpu or gpu["compatible"]:
-        return ""
-    reasons = dict.fromkeys(f"{each['name']} ({each['reason']})" for each in gpu["operators"])
-    return "the GPU refuses " + _listed(list(reasons))
+    refused = [each for each in gpu["operators"] if not each.get("accelerator")] if gpu else []
+    return f"the GPU refuses {_reasons(refused)}" if refused else ""
 
 
 def where_it_runs(compatibility: Mapping[str, Any]) -> list[str]:
@@ -138,8 +136,21 @@ def _gpu(compatibility: Mapping[str, Any]) -> str:
     gpu = compatibility.get("gpu")
     if not gpu:
         return "the report does not say; the test does, on each phone"
-    refused = gpu_refusal(compatibility)
-    return refused or f"every operator, says {gpu.get('analyzer') or 'the report'}"
+    if gpu["compatible"]:
+        return (
+            "every operator, by the rules of LiteRT's GPU delegate; the test decides, on each phone"
+        )
+    text = f"the Interpreter's delegate leaves {_reasons(gpu['operators'])} to the CPU"
+    refused = [each for each in gpu["operators"] if not each.get("accelerator")]
+    return f"{text}; CompiledModel's accelerator " + (
+        f"refuses {_listed(list(dict.fromkeys(each['name'] for each in refused)))}"
+        if refused
+        else "takes them"
+    )
+
+
+def _reasons(operators: Sequence[Mapping[str, Any]]) -> str:
+    return _listed(list(dict.fromkeys(f"{each['name']} ({each['reason']})" for each in operators)))
 
 
 def _runtime(found: Mapping[str, Any]) -> str:
