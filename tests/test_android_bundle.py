@@ -25,6 +25,8 @@ from bridge.errors import InputError, UsageError
 
 sys.path.append(str(FIXTURES))
 
+pytestmark = pytest.mark.xdist_group("android-bundle")  # what its tests share is made once
+
 Array = NDArray[Any]
 
 app = typer.Typer()
@@ -104,6 +106,7 @@ def test_the_command_writes_a_whole_bundle(result: Path, labels: Path) -> None:
     assert output.name == b"output"
     assert output.associatedFiles[0].name == b"labels.txt"
     readme = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "Made from `models.py:digits_cnn`" in readme  # and not where that lies
     assert "It computes what the original model computes" in readme
     assert 'implementation("com.google.ai.edge.litert:litert:2.3.0")' in readme
     assert (bundle / "dependencies.gradle.kts").read_text().strip() in readme
@@ -215,6 +218,7 @@ def test_a_folder_without_a_comparison_needs_one(tmp_path: Path) -> None:
         ("--package", "model", "no package name"),
         ("--mean", "1,2,3", "takes 1 of each"),
         ("--mean", "much", "is not a list of numbers"),
+        ("--mean", "nan", "is not finite"),
         ("--std", "0", "must not be 0"),
         ("--labels", "missing.txt", "cannot be read"),
     ],
@@ -270,15 +274,40 @@ def test_normalisation_and_compatibility_reach_the_bundle(result: Path) -> None:
     }
     (result / "report.json").write_text(json.dumps(report))
     assert run(result, "--mean", "127.5", "--std", "127.5")[0] == 0
-    readme = (result / "android" / "README.md").read_text(encoding="utf-8")
+    readme = (result / "android" / "README.md").read_text(encoding="utf-8").replace("\\", "")
     assert "2 operators in 1 partition; 1 in LiteRT's own kernels: TOPK_V2" in readme
+    assert 'delegate leaves TOPK_V2 (no "top" $k) to the CPU' in readme
+    assert "CompiledModel's accelerator refuses TOPK_V2" in readme
     assert "TensorFlow Lite 2.19.0." in readme
-    assert "(raw - \\[127.5\\]) / \\[127.5\\]" in readme
+    assert "(raw - [127.5]) / [127.5]" in readme
     (test,) = (result / "android").rglob("DigitsCnnModelCompiledTest.kt")
     assert (
         'assumeTrue("skipped: the GPU refuses TOPK_V2 (no \\"top\\" \\$k)", false)'
         in test.read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "text"),
+    [
+        ({"compatible": True, "operators": []}, "every operator, by the rules"),
+        (
+            {
+                "compatible": False,
+                "operators": [{"name": "GELU", "reason": "no kernel", "accelerator": True}],
+            },
+            "leaves GELU (no kernel) to the CPU; CompiledModel's accelerator takes them",
+        ),
+    ],
+)
+def test_a_gpu_that_takes_the_model_is_tried(result: Path, gpu: dict[str, Any], text: str) -> None:
+    report = json.loads((result / "report.json").read_text())
+    report["compatibility"] = {"tflite": {"gpu": gpu}}
+    (result / "report.json").write_text(json.dumps(report))
+    assert run(result)[0] == 0
+    assert text in (result / "android" / "README.md").read_text(encoding="utf-8")
+    (test,) = (result / "android").rglob("DigitsCnnModelCompiledTest.kt")
+    assert "false)" not in test.read_text()
 
 
 class Pair(torch.nn.Module):

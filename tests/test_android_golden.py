@@ -24,6 +24,8 @@ from bridge.errors import ConversionError
 
 sys.path.append(str(FIXTURES))
 
+pytestmark = pytest.mark.xdist_group("android-golden")  # what its tests share is made once
+
 Array = NDArray[Any]
 
 

@@ -6,6 +6,7 @@ names.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ import pytest
 from conftest import FIXTURES, fixture_options
 from kotlin_compiler import Compiled, compile_kotlin, record
 
-from bridge.android.contract import BundleTensor, Contract, Normalization
+from bridge.android.contract import BundleTensor, Contract, Normalization, read_contract
 from bridge.android.golden import Golden, GoldenOutput, write_golden
 from bridge.android.identifiers import property_names
 from bridge.android.kotlin import KINDS, class_names, kotlin_sources, not_compiled
 from bridge.android.tolerance import Drift, tolerances
 from bridge.api import AndroidOptions, android_bundle, convert
-from bridge.artifact import TensorSpec
+from bridge.artifact import Artifact, TensorSpec
+
+pytestmark = pytest.mark.xdist_group("android-kotlin")  # what its tests share is made once
 
 DIGITS = "com.example.digits"
 ODD = "org.odd_names.x1"
+REFUSED = "com.example.refused"
+REFUSAL = 'the GPU refuses "TOPK_V2" (${it} costs $1)'
 NASTY = (
     'a"$b\n\\',
     "class",
@@ -101,7 +106,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     _write_odd(odd, contract, inputs, outputs)
     classes = folder / "classes"
     classes.mkdir()
-    compiled = compile_kotlin([made.folder, odd], classes)
+    refused = folder / "refused"
+    digits = read_contract(_artifact(folder / "result"))
+    _write(refused, kotlin_sources(digits, class_names("net"), REFUSED, gpu_refusal=REFUSAL))
+    compiled = compile_kotlin([made.folder, odd, refused], classes)
     return Built(compiled, made.folder, made.golden, odd, contract, inputs, outputs)
 
 
@@ -134,7 +142,16 @@ def _write_odd(
     folder.mkdir()
     write_golden(golden, folder / "golden", {"file": "model.tflite", "sha256": ""})
     (folder / "model.tflite").write_bytes(b"\0\0\0\0TFL3")
-    sources = kotlin_sources(contract, class_names("compiled"), ODD)
+    _write(folder, kotlin_sources(contract, class_names("compiled"), ODD))
+
+
+def _artifact(folder: Path) -> Artifact:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (stored,) = [each for each in manifest["artifacts"] if each["format"] == "tflite"]
+    return Artifact.from_json({**stored, "path": str(folder / stored["path"])})
+
+
+def _write(folder: Path, sources: dict[str, str]) -> None:
     for path, text in sources.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -193,6 +210,18 @@ def test_a_device_without_a_gpu_skips_and_says_so(built: Built, tmp_path: Path) 
     assert outcomes["DigitsCnnModelGpuDelegateTest.gpu"] == (
         "skipped: the GPU delegate does not support this device"
     )
+
+
+def test_a_gpu_that_the_report_says_refuses_the_model_is_not_asked(
+    built: Built, tmp_path: Path
+) -> None:
+    recorded = record(tmp_path / "recorded", built.golden.inputs, built.golden.actual)
+    names = [f"{REFUSED}.NetModelCompiledTest"]
+    outcomes = built.compiled.run(built.digits, built.digits, recorded, names)
+    assert outcomes == {
+        "NetModelCompiledTest.cpu": "passed",
+        "NetModelCompiledTest.gpu": f"skipped: {REFUSAL}",
+    }
 
 
 def test_another_model_under_the_name_is_refused(built: Built, tmp_path: Path) -> None:

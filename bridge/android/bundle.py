@@ -21,7 +21,7 @@ from .golden import INDEX, SCHEMA, Golden, write_golden
 from .kotlin import LITERT_1, LITERT_2, Names, kotlin_sources, not_compiled, render
 from .metadata import LABELS_FILE, describe, labels_file, model_metadata
 from .tolerance import FLOOR_UNITS, SAFETY
-from .verdict import gpu_refusal, verdict_of, where_it_runs
+from .verdict import compared_on, gpu_refusal, verdict_of, where_it_runs
 
 MODEL, README, GRADLE, GOLDEN = "model.tflite", "README.md", "dependencies.gradle.kts", "golden"
 
@@ -29,7 +29,11 @@ MODEL, README, GRADLE, GOLDEN = "model.tflite", "README.md", "dependencies.gradl
 VERSIONS = {"litert2": "2.3.0", "litert1": "1.4.2", "junit": "1.3.0", "runner": "1.7.0"}
 _MIN_SDK = {LITERT_1: 21, LITERT_2: 24}
 
-_REFERENCES = {"eager-float64": "float64"}
+_REFERENCES = {
+    "eager-float64": "float64",
+    "onnxruntime": "ONNX Runtime",
+    "torchscript": "TorchScript",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ class Bundle:
         golden: Its golden vectors.
         names: Names of the Kotlin classes.
         package: Their package.
-        source: What the model was made from, as the user gave it.
+        source: What the model was made from: a file and a callable, without its folders.
         title: Name of the model.
         report: The report of the folder.
         compatibility: What the report, or a look at the file, says of where it runs.
@@ -167,7 +171,7 @@ def _readme(bundle: Bundle, sha256: str, gradle: str, compiled: bool) -> dict[st
         "safety": SAFETY,
         "floor_units": FLOOR_UNITS,
         "fail_db": THRESHOLDS["float16"].fail_db,
-        "measured_on": golden.origin,
+        "measured_on": compared_on(bundle.report) or golden.origin,
         "where": where_it_runs(bundle.compatibility),
         "hashes": f"SHA-256 of model.tflite: `{sha256}` (without metadata: "
         f"`{bundle.artifact.sha256}`).",

@@ -23,6 +23,33 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def parse(cls, mean: str | None, std: str | None) -> Normalization | None:
+        """Read two lists of numbers with commas; the one that is missing is of 0, or of 1.
+
+        Raises:
+            InputError: A text is something else.
+        """
+        if mean is None and std is None:
+            return None
+        means, deviations = _numbers("--mean", mean), _numbers("--std", std)
+        return cls(mean=means or (0.0,) * len(deviations), std=deviations or (1.0,) * len(means))
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return ()
+    try:
+        numbers = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{option} {text!r} is not a list of numbers",
+            hint=f"such as {option} 123.675,116.28,103.53",
+        ) from None
+    if not all(map(math.isfinite, numbers)):
+        raise InputError(f"{option} {text!r} is not finite")
+    return numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class BundleTensor:

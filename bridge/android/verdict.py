@@ -50,15 +50,6 @@ def refusal(report: Mapping[str, Any], artifact: Artifact) -> str:
     return "; ".join(reasons)
 
 
-def _run(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those whose runtime is installed."""
-    return {
-        name: target
-        for name, target in targets.items()
-        if target["outcome"]["symptom"] != Symptom.UNAVAILABLE
-    }
-
-
 def verdict_of(report: Mapping[str, Any], artifact: Artifact) -> tuple[str, str]:
     """Return the verdict on an artifact in a sentence, and the figures that it rests on."""
     targets = targets_of(report, artifact)
@@ -76,9 +67,15 @@ def verdict_of(report: Mapping[str, Any], artifact: Artifact) -> tuple[str, str]
         )
         for target in targets.values()
     ]
-    origin = ((report.get("validation") or {}).get("inputs") or {}).get("origin", "")
+    origin = compared_on(report)
     text = "; ".join(figures) + (f" ({origin})" if figures and origin else "")
     return _TITLES[worst], text
+
+
+def compared_on(report: Mapping[str, Any]) -> str:
+    """Say what inputs a comparison was made on, if there was one."""
+    validation: Mapping[str, Any] = report.get("validation") or {}
+    return str(validation["inputs"]["origin"]) if validation else ""
 
 
 def reported_drift(report: Mapping[str, Any], artifact: Artifact) -> dict[str, list[Drift]]:
@@ -96,12 +93,10 @@ def reported_drift(report: Mapping[str, Any], artifact: Artifact) -> dict[str, l
 
 
 def gpu_refusal(compatibility: Mapping[str, Any]) -> str:
-    """Say which operators the GPU delegate refuses, or nothing."""
+    """Say which operators CompiledModel's GPU accelerator refuses, or nothing."""
     gpu = compatibility.get("gpu")
-    if not gpu or gpu["compatible"]:
-        return ""
-    reasons = dict.fromkeys(f"{each['name']} ({each['reason']})" for each in gpu["operators"])
-    return "the GPU refuses " + _listed(list(reasons))
+    refused = [each for each in gpu["operators"] if not each.get("accelerator")] if gpu else []
+    return f"the GPU refuses {_reasons(refused)}" if refused else ""
 
 
 def where_it_runs(compatibility: Mapping[str, Any]) -> list[str]:
@@ -112,6 +107,15 @@ def where_it_runs(compatibility: Mapping[str, Any]) -> list[str]:
         "NNAPI: deprecated since Android 15; do not use it.",
         f"Oldest runtime: {_runtime(compatibility.get('min_runtime') or {})}.",
     ]
+
+
+def _run(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those whose runtime is installed."""
+    return {
+        name: target
+        for name, target in targets.items()
+        if target["outcome"]["symptom"] != Symptom.UNAVAILABLE
+    }
 
 
 def _xnnpack(found: Mapping[str, Any] | None) -> str:
@@ -132,8 +136,21 @@ def _gpu(compatibility: Mapping[str, Any]) -> str:
     gpu = compatibility.get("gpu")
     if not gpu:
         return "the report does not say; the test does, on each phone"
-    refused = gpu_refusal(compatibility)
-    return refused or f"every operator, says {gpu.get('analyzer') or 'the report'}"
+    if gpu["compatible"]:
+        return (
+            "every operator, by the rules of LiteRT's GPU delegate; the test decides, on each phone"
+        )
+    text = f"the Interpreter's delegate leaves {_reasons(gpu['operators'])} to the CPU"
+    refused = [each for each in gpu["operators"] if not each.get("accelerator")]
+    return f"{text}; CompiledModel's accelerator " + (
+        f"refuses {_listed(list(dict.fromkeys(each['name'] for each in refused)))}"
+        if refused
+        else "takes them"
+    )
+
+
+def _reasons(operators: Sequence[Mapping[str, Any]]) -> str:
+    return _listed(list(dict.fromkeys(f"{each['name']} ({each['reason']})" for each in operators)))
 
 
 def _runtime(found: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from ..android import (
     write_model,
 )
 from ..artifact import Artifact, digest
-from ..errors import GateError, InputError, MismatchError, SourceError, UsageError
+from ..errors import GateError, MismatchError, SourceError, UsageError
 from ..formats import TFLITE
 from ..inspection import inspect
 from ..samples import Samples, draw_like
@@ -113,7 +113,8 @@ def android_bundle(
         UsageError: The folder is none of ours, a shape is not fixed, or the package's name is none.
         InputError: Labels or normalisation do not fit the model.
         SourceError: The folder's files are missing or have changed.
-        ConversionError: The model does not run, or gives other results with metadata.
+        ConversionError: The model does not run.
+        MismatchError: It gives other results with metadata.
         StorageError: The bundle cannot be written.
     """
     chosen, folder = options or AndroidOptions(), Path(path)
@@ -147,18 +148,8 @@ def android_bundle(
         say(f"golden vectors: {chosen.samples} samples in float64 and in LiteRT")
         golden = _golden(runner, opened, _spread(samples, chosen.samples))
         contract = _seen(contract, opened, samples, golden)
-        title = _title(opened.source.text)
-        bundle = Bundle(
-            artifact=opened.artifact,
-            contract=contract,
-            golden=golden,
-            names=class_names(title),
-            package=chosen.package,
-            source=opened.source.text,
-            title=title,
-            report=opened.report,
-            compatibility=_compatibility(opened, limits, say),
-        )
+        compatibility = _compatibility(opened, limits, say)
+        bundle = _bundle(opened, contract, golden, chosen.package, compatibility)
         model = aside.scratch / "with-metadata.tflite"
         write_model(bundle, model)
         say("comparing the model with metadata")
@@ -166,6 +157,27 @@ def android_bundle(
         with storage_errors(destination):
             files = write_bundle(bundle, model, destination)
     return AndroidBundle(folder=destination, files=tuple(files), forced=forced, golden=golden)
+
+
+def _bundle(
+    opened: _Opened,
+    contract: Contract,
+    golden: Golden,
+    package: str,
+    compatibility: Mapping[str, Any],
+) -> Bundle:
+    title = _title(opened.source.text)
+    return Bundle(
+        artifact=opened.artifact,
+        contract=contract,
+        golden=golden,
+        names=class_names(title),
+        package=package,
+        source=_without_folders(opened.source.text),
+        title=title,
+        report=opened.report,
+        compatibility=compatibility,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +281,11 @@ def _title(source: str) -> str:
     return Path(name).stem if re.search(r"[/\\.]", name) else name
 
 
+def _without_folders(source: str) -> str:
+    """A source without the folders that it lies in: the bundle goes into other people's apps."""
+    return re.split(r"[/\\]", source)[-1]
+
+
 def _compatibility(opened: _Opened, limits: Limits | None, say: Say) -> Mapping[str, Any]:
     """What the report says of where the file runs, or what can be seen here."""
     reported: Mapping[str, Any] = opened.report.get("compatibility") or {}
@@ -299,30 +316,3 @@ def _check_same(runner: Runner, artifact: Artifact, model: Path, golden: Golden)
     for name, expected in golden.actual.items():
         if found.arrays.outputs[name].tobytes() != np.ascontiguousarray(expected).tobytes():
             raise MismatchError(f"output {name} is another with metadata in the file")
-
-
-def parse_normalization(mean: str | None, std: str | None) -> Normalization | None:
-    """Read ``--mean`` and ``--std``: numbers with commas; the other one is 0, or 1, if missing.
-
-    Raises:
-        InputError: A text is something else.
-    """
-    if mean is None and std is None:
-        return None
-    means = _numbers("--mean", mean)
-    deviations = _numbers("--std", std)
-    count = max(len(means), len(deviations))
-    return Normalization(mean=tuple(means or [0.0] * count), std=tuple(deviations or [1.0] * count))
-
-
-def _numbers(option: str, text: str | None) -> Sequence[float]:
-    try:
-        numbers = [float(each) for each in (text or "").split(",")] if text is not None else []
-    except ValueError:
-        raise InputError(
-            f"{option} {text!r} is not a list of numbers",
-            hint=f"such as {option} 123.675,116.28,103.53",
-        ) from None
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{option} {text!r} is not finite")
-    return numbers

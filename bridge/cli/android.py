@@ -42,8 +42,8 @@ def android(
     """Write what an Android engineer needs: model, golden vectors, Kotlin, tests and a README."""
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
+        from ..android import Normalization
         from ..api import AndroidOptions, android_bundle
-        from ..api.handoff import parse_normalization
 
         with terminal.progress() as say:
             bundle = android_bundle(
@@ -52,7 +52,7 @@ def android(
                 options=AndroidOptions(
                     package=package,
                     labels=labels,
-                    normalization=parse_normalization(mean, std),
+                    normalization=Normalization.parse(mean, std),
                     samples=samples,
                     force=force,
                 ),
@@ -62,7 +62,9 @@ def android(
         if bundle.forced:
             terminal.warn(f"made by force: {bundle.forced}")
         terminal.show(escape(f"bundle: {bundle.folder}"))
-        terminal.show(*(escape(f"  {name}") for name in bundle.files if "golden/0" not in name))
+        plain = [name for name in bundle.files if not name.startswith("golden/")]
+        terminal.show(*(escape(f"  {name}") for name in plain))
+        terminal.show(f"  golden/ ({bundle.golden.count} samples)")
         terminal.emit(
             {
                 "folder": str(bundle.folder),

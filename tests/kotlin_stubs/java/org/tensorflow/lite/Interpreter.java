@@ -2,33 +2,17 @@ package org.tensorflow.lite;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
+import org.checkerframework.checker.nullness.qual.NonNull;
 
 /** Gives the outputs that were recorded for the inputs that it gets. */
-public final class Interpreter implements AutoCloseable {
+public final class Interpreter implements InterpreterApi {
     private final Recorded recorded;
     private boolean closed;
 
-    public static class Options {
-        final List<Delegate> delegates = new ArrayList<>();
+    public static class Options extends InterpreterApi.Options {}
 
-        public Options setUseXNNPACK(boolean use) {
-            return this;
-        }
-
-        public Options setNumThreads(int threads) {
-            return this;
-        }
-
-        public Options addDelegate(Delegate delegate) {
-            delegates.add(delegate);
-            return this;
-        }
-    }
-
-    public Interpreter(ByteBuffer model, Options options) {
+    public Interpreter(@NonNull ByteBuffer model, Options options) {
         if (!model.isDirect() || model.get(4) != 'T' || model.get(5) != 'F') {
             throw new IllegalArgumentException("not the mapped file of a model");
         }
@@ -48,7 +32,8 @@ public final class Interpreter implements AutoCloseable {
     }
 
     /** Reads whole direct buffers, and writes from their positions on, as LiteRT does. */
-    public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
+    public void runForMultipleInputsOutputs(
+            @NonNull Object @NonNull [] inputs, @NonNull Map<Integer, Object> outputs) {
         if (closed) throw new IllegalStateException("the Interpreter was closed");
         byte[][] given = new byte[inputs.length][];
         for (int place = 0; place < inputs.length; place++) {
