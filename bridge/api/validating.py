@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ def validate(
     *,
     against: torch.nn.Module | str | Path | None = None,
     inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
+    samples: Iterable[Any] | None = None,
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
     say: Say = lambda text: None,
@@ -66,6 +67,7 @@ def validate(
         path: A folder that ``convert`` made, or with ``against`` any artifact.
         against: The artifact's source: a module, a callable's name, or a model file.
         inputs: Example inputs of a module.
+        samples: Real inputs to compare on, as for ``convert``.
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
         say: Called with lines of progress.
@@ -79,6 +81,8 @@ def validate(
         InputError: The inputs do not fit.
     """
     options = source_options or SourceOptions()
+    if samples is not None:
+        options = replace(options, real=samples)
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
             return _validate_artifact(Path(path), against, inputs, options, pool, say)
