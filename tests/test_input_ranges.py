@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import bridge
 from bridge.api import SourceOptions
+from bridge.api.opening import open_source
 from bridge.api.sampling import settle, steady_edges
 from bridge.converters._capture import capture
 from bridge.live import LiveModel
@@ -345,3 +346,16 @@ def test_an_unchanged_run_takes_the_domain_that_it_found_before(
     second = bridge.convert(module, inputs, to="torchscript", out=tmp_path)
     assert second.reused
     assert second.report == first.report
+
+
+def test_an_onnx_file_tells_the_tables_that_its_inputs_index(tmp_path: Path) -> None:
+    ids = torch.zeros(1, 6, dtype=torch.int64)
+    inputs = {"ids": ids, "mask": torch.ones(1, 6, dtype=torch.int64), "scale": torch.ones(1, 1)}
+    made = bridge.convert(Tagger(), inputs, to="onnx", out=tmp_path, validate=False)
+    opened = open_source(made.artifacts["onnx"].path, None, SourceOptions(samples=8), 60)
+    settled = opened.settled(None, {}, 60)
+    drawn = settled.samples.arrays["ids"]
+    assert drawn.min() >= 0
+    assert 40 < drawn.max() <= 49
+    assert settled.samples.how["ids"].startswith("indices 0..49 (rows of ")
+    assert settled.samples.how["mask"].startswith("a mask: ones")

@@ -187,6 +187,7 @@ def _folder_samples(
     return settle(
         draw_samples(examples, count),
         program_of(source, None, None),
+        file=source,
         declared=declared,
         made_up=(),
         seconds=seconds,

@@ -181,7 +181,7 @@ def _similar(example: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     if not finite.size:
         return example.copy()
     if finite.size > _MANY:  # so many that a draw among them shows no more gaps than they do
-        return finite[rng.integers(0, finite.size, example.shape)]
+        return np.asarray(finite[rng.integers(0, finite.size, example.shape)])
     known = np.sort(finite)
     drawn: NDArray[Any] = np.interp(rng.random(example.shape), np.linspace(0, 1, known.size), known)
     return drawn
