@@ -8,6 +8,7 @@ import signal
 import time
 import zipfile
 
+from bridge.artifact import Signature
 from bridge.hop import HopResult, HopTask
 from bridge.outcome import Stage
 
@@ -99,3 +100,12 @@ def refuse_tanh(task: HopTask) -> HopResult:
             )
     task.out.write_bytes(b"converted")
     return HopResult(signature=task.source.signature)
+
+
+def refuse_tanh_in_a_module(task: HopTask) -> HopResult:
+    """Raise if a live module calls tanh."""
+    task.enter(Stage.CAPTURE)
+    if "tanh" in str(task.live.module.graph):
+        raise ValueError("no tanh here")
+    task.out.write_bytes(b"converted")
+    return HopResult(signature=Signature(inputs=(), outputs=()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+import bridge
+from bridge.api import SourceOptions
+from bridge.api.opening import open_source
 from bridge.api.sampling import settle, steady_edges
 from bridge.converters._capture import capture
 from bridge.live import LiveModel
-from bridge.samples import Domain, Edge, InputRange, Kind, domain_of, draw_samples, more
+from bridge.samples import Domain, Edge, InputRange, InputSpec, Kind, domain_of, draw_samples, more
 from bridge.samples.inferring import infer
 
 
@@ -300,3 +304,58 @@ def test_a_mask_to_be_added_keeps_its_two_values() -> None:
     stored = samples.domain
     assert stored is not None
     assert Domain.from_json(stored.to_json()) == stored
+
+
+class Tagger(nn.Module):
+    """Embeddings of tokens, averaged where a mask says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(50, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        states = self.words(ids).masked_fill((mask == 0)[..., None], 0.0)
+        return self.head(states.sum(1) / mask.sum(1, keepdim=True)) * scale
+
+
+def test_a_folder_is_validated_on_the_samples_that_it_was_made_with(tmp_path: Path) -> None:
+    declared = ["ids=1x6:int64", "mask=1x6:int64", "scale=1x1:2..3"]
+    options = SourceOptions(declared=[InputSpec.parse(each) for each in declared])
+    first = bridge.convert(Tagger(), to="torchscript", out=tmp_path, source_options=options)
+    assert first.ok
+    inputs = first.report["validation"]["inputs"]
+    assert inputs["how"]["ids"] == "token ids 0..49 (rows of words)"
+    assert inputs["how"]["mask"].startswith("a mask: ones for the first tokens")
+    assert inputs["how"]["scale"] == "drawn uniformly from 2..3 (declared)"
+    again = bridge.validate(tmp_path)
+    assert again.report["validation"]["inputs"] == inputs
+    target = first.report["validation"]["targets"]["torchscript"]
+    assert again.report["validation"]["targets"]["torchscript"]["outputs"] == target["outputs"]
+    assert bridge.convert(Tagger(), to="torchscript", out=tmp_path, source_options=options).ok
+
+
+def test_an_unchanged_run_takes_the_domain_that_it_found_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    module = Tagger().eval()
+    inputs = (torch.zeros(1, 6, dtype=torch.int64), torch.ones(1, 6), torch.ones(1, 1))
+    first = bridge.convert(module, inputs, to="torchscript", out=tmp_path)
+    monkeypatch.setattr(torch.export, "load", None)  # nothing needs to be read again
+    second = bridge.convert(module, inputs, to="torchscript", out=tmp_path)
+    assert second.reused
+    assert second.report == first.report
+
+
+def test_an_onnx_file_tells_the_tables_that_its_inputs_index(tmp_path: Path) -> None:
+    ids = torch.zeros(1, 6, dtype=torch.int64)
+    inputs = {"ids": ids, "mask": torch.ones(1, 6, dtype=torch.int64), "scale": torch.ones(1, 1)}
+    made = bridge.convert(Tagger(), inputs, to="onnx", out=tmp_path, validate=False)
+    opened = open_source(made.artifacts["onnx"].path, None, SourceOptions(samples=8), 60)
+    settled = opened.settled(None, {}, 60)
+    drawn = settled.samples.arrays["ids"]
+    assert drawn.min() >= 0
+    assert 40 < drawn.max() <= 49
+    assert settled.samples.how["ids"].startswith("indices 0..49 (rows of ")
+    assert settled.samples.how["mask"].startswith("a mask: ones")

@@ -22,7 +22,7 @@ from bridge.api.reproduction import write_reproduction
 from bridge.api.shrinking import Shrunk, shrink
 from bridge.converters._capture import capture
 from bridge.errors import ConversionError
-from bridge.formats import EXECUTORCH, EXPORTED, ONNX
+from bridge.formats import EXECUTORCH, EXPORTED, ONNX, TORCH, TORCHSCRIPT
 from bridge.hop import HOPS, Hop
 from bridge.outcome import Stage, Symptom
 from bridge.planning import Route
@@ -218,6 +218,22 @@ def test_a_later_hop_is_given_what_the_earlier_ones_make_of_the_part(
     assert "bridge" not in script
     assert "torch" not in script.partition("import onnx")[2]
     assert {each.name for each in folder.iterdir()} >= {"model.onnx", "piece.py", "tensors.pt"}
+
+
+def test_a_hop_from_a_live_module_is_given_the_part_as_one(saved: Path, tmp_path: Path) -> None:
+    picky = Hop(
+        name="refuses-tanh-live",
+        title="a tracer without tanh",
+        source=TORCH,
+        target=TORCHSCRIPT,
+        convert=deadly_hops.refuse_tanh_in_a_module,
+        place=IN_PROCESS,
+    )
+    route = Route(source=TORCH, target=TORCHSCRIPT, hops=(picky,))
+    with WorkPool() as pool:
+        shrunk = shrink(saved, route, pool=pool, scratch=tmp_path)
+    assert [unit.op for unit in shrunk.piece.units] == ["aten.tanh"]
+    assert shrunk.failure.stage is Stage.CAPTURE
 
 
 def test_numbers_paths_and_places_do_not_make_another_failure() -> None:

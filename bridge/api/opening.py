@@ -106,6 +106,7 @@ class Opened:
         samples = settle(
             self.samples,
             program,
+            file=self.source.artifact,
             declared=self.options.ranges(self.source.signature.inputs),
             made_up=self.made_up,
             seconds=seconds,

@@ -244,10 +244,11 @@ def _confirm(shrunk: Shrunk, folder: Path, hop: Hop, seconds: float) -> Reproduc
     else:
         python, environment = str(python_of(hop.place)), environment_of(hop.place)
     symptom = shrunk.failure.symptom
+    scratch = tempfile.mkdtemp(prefix="driftbridge-")  # for what the conversion leaves
     try:
         done = subprocess.run(
             [python, str(folder.resolve() / SCRIPT)],
-            cwd=folder,
+            cwd=scratch,
             env=environment,
             capture_output=True,
             text=True,
@@ -257,6 +258,8 @@ def _confirm(shrunk: Shrunk, folder: Path, hop: Hop, seconds: float) -> Reproduc
     except subprocess.TimeoutExpired:
         said = f"no result after {seconds:g} s"
         return Reproduction(folder=folder, confirmed=symptom is Symptom.TIMEOUT, said=said)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     began = _MARK in done.stdout
     died = done.returncode < 0
     as_recorded = died if symptom is Symptom.CRASH else done.returncode > 0

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ..artifact import Artifact, TensorSpec
 from ..errors import InputError
-from ..formats import EXPORTED
+from ..formats import EXPORTED, ONNX
 from ..mutation import kept_state
 from ..samples import (
     Arrays,
     Domain,
     Edge,
     ImageOptions,
+    InputRange,
     Samples,
     domain_of,
     draw_samples,
@@ -30,6 +31,7 @@ from ..samples import (
 from ..samples.drawing import draw_edge
 from ..samples.images import image_files
 from ..samples.inferring import chooses, infer
+from ..samples.inferring_onnx import infer_onnx
 from ..samples.iterables import take
 from ..samples.ranges import channel_axis
 from ..sources.torch_source import call_user, load_callable
@@ -168,6 +170,7 @@ def settle(
     samples: Samples,
     program: torch.export.ExportedProgram | None,
     *,
+    file: Artifact | None = None,
     declared: Mapping[str, tuple[float, float]],
     made_up: Collection[str],
     seconds: float,
@@ -176,7 +179,8 @@ def settle(
 
     Args:
         samples: The samples so far; real ones stay as they are.
-        program: The captured program; without one names, shapes and examples tell.
+        program: The captured program, if there is one.
+        file: The user's file, if that is the source; an ONNX graph tells something too.
         declared: Ranges that the user declared.
         made_up: Inputs whose example was drawn from a declared shape.
         seconds: Most time of a run of the program.
@@ -184,11 +188,16 @@ def settle(
     if samples.domain is None:
         return samples
     examples = samples.first()
-    inferred = infer(program, examples) if program is not None else {}
+    inferred: Mapping[str, InputRange] = {}
+    if program is not None:
+        inferred = infer(program, examples)
+    elif file is not None and file.format == ONNX:
+        inferred = infer_onnx(file.path, examples)
     domain = domain_of(examples, declared=declared, inferred=inferred, made_up=made_up)
+    edges: tuple[Edge, ...] = (Edge.MIXED,)  # whether a constant tells anything is not known
     if program is not None:
         edges = steady_edges(program, examples, domain, seconds)
-        domain = Domain(inputs=domain.inputs, edges=edges)
+    domain = Domain(inputs=domain.inputs, edges=edges)
     return draw_samples(examples, samples.count, domain)
 
 

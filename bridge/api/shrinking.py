@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..converters._capture import capture
-from ..errors import BridgeError, ConversionError
+from ..errors import BridgeError, ConversionError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH
 from ..live import LiveModel
 from ..planning import Route
@@ -229,8 +229,10 @@ class _Search:
             source = piece_source(self.whole.piece(units), self.route, folder)
             execution = piece_execution(source, self.pool, folder, self.options)
             outcomes = execution.follow(self.route).outcomes
-        except BridgeError as error:
-            raise error
+        except (SourceError, UsageError):
+            return None  # what was asked of the whole cannot be asked of this part
+        except BridgeError:
+            raise
         except Exception:  # noqa: BLE001 - a part that torch.export does not take is no part
             return None
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,7 @@ def validate(
     *,
     against: torch.nn.Module | str | Path | None = None,
     inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
+    samples: Iterable[Any] | None = None,
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
     drift: DriftOptions | None = None,
@@ -71,6 +72,7 @@ def validate(
         path: A folder that ``convert`` made, or with ``against`` any artifact.
         against: The artifact's source: a module, a callable's name, or a model file.
         inputs: Example inputs of a module.
+        samples: Real inputs to compare on, as for ``convert``.
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
@@ -87,6 +89,8 @@ def validate(
     """
     options = source_options or SourceOptions()
     drift = drift or DriftOptions()
+    if samples is not None:
+        options = replace(options, real=samples)
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
             return _validate_artifact(
@@ -216,6 +220,7 @@ def folder_samples(
     return settle(
         draw_samples(examples, count),
         program_of(source, None, None),
+        file=source,
         declared=declared,
         made_up=(),
         seconds=seconds,

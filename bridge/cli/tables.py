@@ -70,6 +70,8 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
             f"reference {outcome['subject']}: {outcome['symptom']} at {outcome['stage']}: "
             f"{outcome['detail']}"
         )
+    for name, how in (validation["inputs"].get("how", {}) if validation else {}).items():
+        yield f"input {name}: {how}"
     for name, target in _targets(report).items():
         if target["reason"]:
             first = target["layers"]["introduced"] or target["layers"]["first_failure"]

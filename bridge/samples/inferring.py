@@ -364,5 +364,5 @@ def _parameter(program: torch.export.ExportedProgram, node: torch.fx.Node) -> st
 
 
 def _place(name: str, user: torch.fx.Node) -> str:
-    where = user_frame(user.meta.get("stack_trace") or "")
+    where = user_frame(user.meta.get("stack_trace") or "").rpartition("site-packages/")[2]
     return f"{name.removeprefix('aten.')} at {where}" if where else name.removeprefix("aten.")

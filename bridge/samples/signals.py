@@ -51,16 +51,13 @@ def draw_waveform(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
 
 def _picture(channels: int, height: int, width: int, rng: np.random.Generator) -> Floats:
     """One image ``[C, H, W]`` in 0..1."""
-    y, x = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)
-    tint = rng.uniform(0.5, 1.0, (channels, 1, 1))
-    grey = np.zeros((height, width))
-    image = np.zeros((channels, height, width))
-    for strength in 1 / np.arange(1, _WAVES + 1):
-        down, across = rng.uniform(-4, 4, 2)
-        wave = strength * np.cos(2 * np.pi * (down * y + across * x + rng.random()))
-        grey += wave
-        image += 0.3 * wave * rng.normal(size=(channels, 1, 1))
-    image += grey * tint
+    down, across = rng.uniform(-4, 4, (2, _WAVES, 1))
+    y = 2 * np.pi * (np.linspace(0, 1, height) * down + rng.random((_WAVES, 1)))
+    x = 2 * np.pi * np.linspace(0, 1, width) * across
+    waves = np.cos(y)[:, :, None] * np.cos(x)[:, None] - np.sin(y)[:, :, None] * np.sin(x)[:, None]
+    strength = 1 / np.arange(1, _WAVES + 1)
+    tint = rng.uniform(0.5, 1.0, (channels, 1)) + 0.3 * rng.normal(size=(channels, _WAVES))
+    image = np.tensordot(tint * strength, waves, 1)  # the sum of waves cos(y + x), by channel
     for _ in range(_PATCHES):
         top, left = rng.integers(height), rng.integers(width)
         tall, wide = rng.integers(1, height // 2 + 2), rng.integers(1, width // 2 + 2)
@@ -68,5 +65,9 @@ def _picture(channels: int, height: int, width: int, rng: np.random.Generator) -
     image -= image.min()
     image /= max(1e-9, image.max())
     contrast = rng.uniform(_LEAST_CONTRAST, 1.0)
-    image += rng.normal(0, rng.choice(_NOISE), image.shape)
-    return np.clip(rng.uniform(0, 1 - contrast) + contrast * image, 0.0, 1.0)
+    noise = rng.choice(_NOISE)
+    if noise:
+        image += noise * rng.standard_normal(image.shape, np.float32)
+    image *= contrast
+    image += rng.uniform(0, 1 - contrast)
+    return np.clip(image, 0.0, 1.0, out=image)
