@@ -20,6 +20,7 @@ from .comparing import compare
 from .execution import Execution, Made, Reached
 from .folder import EXAMPLES, MANIFEST, PAGE, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
+from .recorded import recorded_inputs
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
 
@@ -243,7 +244,12 @@ class _Run:
 
     def _options(self) -> dict[str, Any]:
         options = self.options
-        return {"route": options.route, "validate": self.validate, **options.hop_options}
+        return {
+            "route": options.route,
+            "validate": self.validate,
+            **recorded_inputs(self.opened.options),
+            **options.hop_options,
+        }
 
     def _report_key(self, reached: Sequence[Reached], reference: Reached | None) -> str | None:
         keys = [each.made.key if each.made else None for each in reached]

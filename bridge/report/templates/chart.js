@@ -162,6 +162,7 @@ class DriftChart {
     ctx.save();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textAlign = "right";
+    ctx.textBaseline = "bottom";
     ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.lineWidth = devicePixelRatio;
     for (const [value, [colour, word]] of limits) {
@@ -171,7 +172,7 @@ class DriftChart {
       ctx.moveTo(left, y);
       ctx.lineTo(left + width, y);
       ctx.stroke();
-      ctx.fillText(`${word} above ${value}`, left + width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
+      ctx.fillText(`${word} above ${value}`, left + width - 4 * devicePixelRatio, y - 2 * devicePixelRatio);
     }
     ctx.restore();
   }
