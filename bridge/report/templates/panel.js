@@ -77,11 +77,12 @@ class LayerPanel {
   }
 }
 
+/** A drift ratio with its 95 % interval. */
 function drift(target, key, i) {
   const ratio = raw(target, key, i);
   if (ratio === null) return "";
   const [low, high] = [raw(target, `${key}_low`, i), raw(target, `${key}_high`, i)];
-  return low === null ? figureText(ratio) : `${figureText(ratio)} (95 %: ${figureText(low)}–${figureText(high)})`;
+  return low === null ? figureText(ratio) : `${figureText(ratio)} (${figureText(low)}–${figureText(high)})`;
 }
 
 const db = (value) => (value === null ? "" : kindText("sqnr", value));

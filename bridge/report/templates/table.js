@@ -184,7 +184,7 @@ class LayerTable {
       cell("order", String(i + 1)), cell("id", data.ids[i]), cell("op", opOf(i), opOf(i).replace(/^aten\./, "")), cell("module", moduleOf(i)), cell("source", sourceOf(i), sourceOf(i).split(/[\\/]/).at(-1)),
       ...COMPARED.map((index) => {
         const target = TARGETS[index], verdict = verdictOn(this.kind, target, i), value = raw(target, KINDS[this.kind].key, i);
-        const text = value !== null ? kindText(this.kind, value) : textOf(target, "reason", i) || (raw(target, "mapped", i) ? "" : verdict);
+        const text = value !== null ? kindText(this.kind, value) : textOf(target, "reason", i) || (raw(target, "mapped", i) ? "only accumulated" : verdict);
         return cell(index, `${verdict}${text ? `: ${text}` : ""}`, el("span", { className: `mark ${verdict.replace(" ", "-")}`, ariaLabel: verdict, role: "img" }, MARKS[verdict]), el("span", { className: value === null ? "said" : "value" }, text));
       }),
     );
