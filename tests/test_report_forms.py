@@ -15,7 +15,7 @@ import pytest
 import report_documents
 from markdown_it import MarkdownIt
 
-from bridge.api.reporting import read_report, report
+from bridge.api.reporting import read_report, record_blame, report
 from bridge.errors import SourceError, UsageError
 from bridge.report import html_report, load_schema
 from bridge.report.command import command
@@ -209,6 +209,27 @@ def test_every_form_is_written_into_the_folder_or_where_it_is_asked_for(tmp_path
         report(folder, formats=["md", "sarif"], out=tmp_path / "new" / "pr.md")
     with pytest.raises(UsageError, match="no report format 'pdf'"):
         report(folder, formats=["pdf"])
+
+
+def test_what_blame_found_is_in_the_report_and_on_the_page(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "out", report_documents.wrong_epsilon())
+    found = {
+        "layer": SEEDED,
+        "call": "aten.layer_norm(relu6_32, normalized_shape=[28], eps=1e-05)",
+        "operators": ["RSQRT()", "ADD(fused_activation_function=0)"],
+        "reproduction": {"folder": str(folder / "blame-tflite"), "confirmed": True},
+    }
+    record_blame(folder, "tflite", found)
+    document = read_report(folder)
+    assert document["validation"]["targets"]["tflite"]["blame"]["script"] == (
+        "blame-tflite/reproduce.py"
+    )
+    first = findings(document)[0]
+    assert "eps=1e-05), here RSQRT(); ADD(" in first.text
+    assert "reproduction: blame-tflite/reproduce.py" in first.text
+    assert "eps=1e-05" in (folder / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="no target 'other'"):
+        record_blame(folder, "other", found)
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,22 @@ def test_the_seeded_layer_is_named_and_shown_before_anything_is_touched(
     assert SEEDED in rows(page)  # the table has scrolled to it
 
 
+def test_a_blamed_layer_shows_the_operators_of_both_sides(page: Page, show: Show) -> None:
+    document = report_documents.wrong_epsilon()
+    document["validation"]["targets"]["tflite"]["blame"] = {
+        "layer": SEEDED,
+        "call": "aten.layer_norm(conv2d_33, eps=1e-05)",
+        "operators": ["ADD(activation=0)", "RSQRT()"],
+        "script": "blame-tflite/reproduce.py",
+        "confirmed": True,
+    }
+    show(document)
+    panel = text(page, "#panel")
+    assert "aten.layer_norm(conv2d_33, eps=1e-05)" in panel
+    assert "ADD(activation=0); RSQRT()" in panel
+    assert "blame-tflite/reproduce.py" in panel
+
+
 def test_hovering_tells_the_layer_with_its_module_place_and_figures(page: Page, show: Show) -> None:
     show(report_documents.wrong_epsilon())
     page.mouse("mouseMoved", *point_at(page, PLACE, 60))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .reading import accumulated, isolated, limits_of, targets_of
+from .reading import accumulated, isolated, limits_of, reproduction_of, targets_of
 from .view import first_to_look_at, layer_by_id, layer_title, outcome_text
 from .wording import db_text, figure_text, plural
 
@@ -214,7 +214,11 @@ def _drift(
         parts.append(f"{db_text(row['metrics']['sqnr_db'])} accumulated")
     if not introduced:
         parts.append(target["layers"].get("isolation") or "an earlier layer may have begun it")
-    reproduction = target.get("reproduction")
+    blame = target.get("blame")
+    if blame and blame["layer"] == first:
+        computed = "; ".join(blame["operators"])
+        parts.append(f"in the source {blame['call']}" + (f", here {computed}" if computed else ""))
+    reproduction = reproduction_of(target)
     if reproduction:
         parts.append(f"reproduction: {reproduction}")
     return Finding(

@@ -53,7 +53,12 @@ class LayerPanel {
     if (confidence !== null && confidence < 1) facts.push(["confidence", `${Math.round(100 * confidence)} % that this is its tensor`]);
     const cluster = value("cluster");
     if (cluster && cluster.length > 1) facts.push(["one row with", cluster.filter((each) => each !== i).flatMap((each, n) => [n ? ", " : "", this.link(each)])]);
-    if (verdict === "fail" && target.reproduction) facts.push(["reproduction", target.reproduction]);
+    if (target.blame?.layer === i) {
+      facts.unshift(["in the source", target.blame.call], ["here", target.blame.operators.join("; ")]);
+    }
+    if (target.reproduction && (target.blame?.layer ?? target.introduced) === i) {
+      facts.push(["reproduction", `${target.reproduction}${target.blame?.confirmed === false ? " (it does not show the difference)" : ""}`]);
+    }
     const box = el("section", { className: `target ${verdict.replace(" ", "-")}` },
       el("h4", {}, swatch(index), ` ${target.name} `, badge(verdict)), this.story(target, i, verdict), pairs(facts));
     return box;
