@@ -207,7 +207,7 @@ class _Run:
         conversions = [self._conversion(each) for each in reached]
         report = report_document(
             source=self.opened.to_json(),
-            options=self._options(),
+            options={**self._options(), **recorded_inputs(self.opened.options)},
             conversions=conversions,
             spine=execution.spine,
             validation=validation,
@@ -244,12 +244,7 @@ class _Run:
 
     def _options(self) -> dict[str, Any]:
         options = self.options
-        return {
-            "route": options.route,
-            "validate": self.validate,
-            **recorded_inputs(self.opened.options),
-            **options.hop_options,
-        }
+        return {"route": options.route, "validate": self.validate, **options.hop_options}
 
     def _report_key(self, reached: Sequence[Reached], reference: Reached | None) -> str | None:
         keys = [each.made.key if each.made else None for each in reached]
