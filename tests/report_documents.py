@@ -114,13 +114,12 @@ def row(runtime: str, alone: float | None, arrived: float, layer: str) -> Json:
         "mapped": True,
         "reason": "",
         "metrics": metrics(arrived),
-        "drift_ratio": arrived,
         "verdict": worst,
         "accumulated": drift(arrived, gain=arrived / max(arrived - (alone or 0), 0.5)),
         "isolated": None if alone is None else drift(alone, metrics=metrics(alone)),
         "tensor": f"net/{layer}/out",
         "cluster": [layer],
-        "confidence": 1.0,
+        "confidence": None,
     }
 
 
@@ -130,13 +129,12 @@ def absent(runtime: str, reason: str) -> Json:
         "mapped": False,
         "reason": reason,
         "metrics": None,
-        "drift_ratio": None,
         "verdict": "not run",
         "accumulated": None,
         "isolated": None,
         "tensor": None,
         "cluster": [],
-        "confidence": 1.0,
+        "confidence": None,
     }
 
 
@@ -217,20 +215,30 @@ def target(name: str, layers: Sequence[Json]) -> Json:
 def compatibility() -> Json:
     return {
         "operators": [
-            {"name": "CONV_2D", "version": 3, "count": 36, "since": "1.14.0"},
-            {"name": "ADD", "version": 1, "count": 12, "since": "1.5.0"},
-            {"name": "SOFTMAX", "version": 1, "count": 1, "since": None},
+            {"name": "CONV_2D", "version": 3, "count": 36, "since": "1.14.0", "needs": None},
+            {"name": "ADD", "version": 1, "count": 12, "since": "1.5.0", "needs": None},
+            {"name": "SOFTMAX", "version": 1, "count": 1, "since": None, "needs": None},
         ],
-        "min_runtime": {"declared": "1.14.0", "needed": "1.14.0"},
+        "min_runtime": {"declared": "1.14.0", "needed": "1.14.0", "enough": True, "unknown": []},
+        "reason": "",
+        "details": {"subgraphs": "1"},
         "xnnpack": {
+            "version": "2.3.0",
             "reason": "",
+            "unread": [],
             "partitions": [{"operators": list(range(49)), "counts": {"CONV_2D": 36, "ADD": 12}}],
             "left": [],
         },
         "gpu": {"compatible": True, "operators": [], "analyzer": "OK", "rules": []},
         "nnapi": "NNAPI is deprecated since Android 15; use the GPU delegate or CPU.",
         "tensors": {"dynamic": [], "rank_above_4": [], "int64": []},
-        "memory": {"file": 13986112, "weights": 13900000, "arena": 4800000, "peak": 21000000},
+        "memory": {
+            "file": 13986112,
+            "weights": 13900000,
+            "arena": 4800000,
+            "peak": 21000000,
+            "method": "resident memory",
+        },
         "latency": {
             "machine": "Xeon, 2 cores, Linux",
             "runtime": "LiteRT 2.3.0",
@@ -238,6 +246,7 @@ def compatibility() -> Json:
             "threads": [
                 {
                     "threads": threads,
+                    "load_ms": 12.1,
                     "first_ms": 14.0 / threads,
                     "median_ms": 7.2 / threads,
                     "p10_ms": 7.0 / threads,
@@ -307,6 +316,7 @@ def report(
             "key": None,
             "weights": "weights/net.safetensors",
             "inputs": None,
+            "images": None,
             "artifact": None,
         },
         "options": {"route": None, "validate": True, "opset": None},
@@ -324,7 +334,7 @@ def report(
                 "how": {"image": "drawn uniformly from 0..1 (declared)"},
             },
             "thresholds": {
-                "float32": {"warn_ratio": 3.0, "fail_ratio": 10.0},
+                "float32": {"warn_db": 90.0, "warn_ratio": 3.0, "fail_ratio": 10.0},
                 "overrides": [],
             },
             "targets": found,
@@ -355,14 +365,16 @@ def gpu_refusal(count: int = 60) -> Json:
     """Nothing drifts, but the GPU delegate takes neither of two operators."""
     document = report(count)
     gpu = document["compatibility"]["tflite"]["gpu"]
-    refused = {"tensor": "net/gather", "source": "models/net.py:77"}
+    refused = {"name": "GATHER_ND", "tensor": "net/gather", "layer": "add_29"}
+    refused |= {"module": "stages.1.0", "source": "models/net.py:77"}
+    kernel = {"reason": "is not supported", "by": "rules", "accelerator": False}
     gpu["compatible"] = False
     gpu["operators"] = [
-        {"index": 30, "name": "GATHER_ND", "reason": "is not supported", **refused},
-        {"index": 31, "name": "GATHER_ND", "reason": "is not supported", **refused},
+        {"index": 30, **refused, **kernel},
+        {"index": 31, **refused, **kernel},
     ]
     document["compatibility"]["tflite"]["xnnpack"]["left"] = [
-        {"index": 30, "name": "GATHER_ND", "why": "no kernel in XNNPACK", **refused}
+        {"index": 30, **refused, "why": "no kernel in XNNPACK"}
     ]
     return document
 
@@ -394,7 +406,7 @@ def troubled(count: int = 60) -> Json:
     lost = document["layers"][8]["targets"]["onnx"]
     broken = {"same_nonfinite": False, "nonfinite_actual": 12, "cosine": "nan"}
     lost["metrics"] |= {**broken, "sqnr_db": "-inf", "max_ulp": None}
-    lost["accumulated"] = {**drift(1.0), "ratio": "nan", "low": "nan", "high": "inf"}
+    lost["accumulated"] |= {"ratio": "nan", "low": "nan", "high": "inf"}
     lost["accumulated"]["verdict"] = lost["verdict"] = "fail"
     targets["onnx"] |= {"verdict": "fail", "reason": "NaN where the reference has none"}
     targets["onnx"]["layers"]["first_failure"] = document["layers"][8]["id"]
@@ -446,6 +458,7 @@ def first_version(document: Mapping[str, Any]) -> Json:
     for part in ("compatibility", "contract"):
         del old[part]
     validation = old["validation"]
+    del old["source"]["images"]
     del validation["thresholds"], validation["inputs"]["how"]
     for each in validation["targets"].values():
         del each["deterministic"], each["reproduction"]
@@ -456,6 +469,7 @@ def first_version(document: Mapping[str, Any]) -> Json:
     for layer in old["layers"]:
         del layer["inputs"]
         for each in layer["targets"].values():
+            each["drift_ratio"] = (each["accumulated"] or {}).get("ratio")
             for key in ("accumulated", "isolated", "tensor", "cluster", "confidence"):
                 del each[key]
             if each["metrics"]:

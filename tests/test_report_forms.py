@@ -15,16 +15,17 @@ import pytest
 import report_documents
 from markdown_it import MarkdownIt
 
-from bridge.api.reporting import read_report, report
+from bridge.api.reporting import read_report, record_blame, report
 from bridge.errors import SourceError, UsageError
 from bridge.report import html_report, load_schema
+from bridge.report.command import command
 from bridge.report.findings import findings
 from bridge.report.forms import FORMS
 from bridge.report.junit import junit_report
 from bridge.report.layer_columns import layer_columns
 from bridge.report.markdown import markdown_report
 from bridge.report.sarif import sarif_report
-from bridge.report.view import command, overall, target_lines
+from bridge.report.view import overall, target_lines
 
 SEEDED = "layer_norm_34"
 TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
@@ -42,12 +43,22 @@ def driftbridge(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command_, capture_output=True, text=True)
 
 
-def test_the_made_up_reports_are_what_the_schema_of_version_1_describes() -> None:
-    for make in (report_documents.report, report_documents.wrong_epsilon):
-        document = report_documents.first_version(make())
-        document["source"] |= {"artifact": None}
-        schema = load_schema("report")
-        schema["properties"]["version"] = {"const": 1}
+def test_the_made_up_reports_are_what_the_schema_describes() -> None:
+    schema = load_schema("report")
+    validation = schema["properties"]["validation"]["oneOf"][1]["properties"]
+    target = validation["targets"]["additionalProperties"]["properties"]
+    target.setdefault("reproduction", {"type": ["string", "null"]})  # of blame
+    documents = [
+        report_documents.report(),
+        report_documents.wrong_epsilon(),
+        report_documents.int8_collapse(),
+        report_documents.gpu_refusal(),
+    ]
+    if schema["properties"]["version"]["const"] == 1:
+        documents = [report_documents.first_version(document) for document in documents]
+    else:
+        documents.append(report_documents.troubled())
+    for document in documents:
         jsonschema.validate(document, schema)
 
 
@@ -144,7 +155,7 @@ def test_the_page_holds_what_the_android_engineer_needs_without_any_script() -> 
     for part in (
         "GATHER_ND",
         "models/net.py:77",
-        "This is not a phone",
+        "which is not a phone",
         "Xeon, 2 cores",
         "1.14.0",
         "deprecated since Android 15",
@@ -198,6 +209,27 @@ def test_every_form_is_written_into_the_folder_or_where_it_is_asked_for(tmp_path
         report(folder, formats=["md", "sarif"], out=tmp_path / "new" / "pr.md")
     with pytest.raises(UsageError, match="no report format 'pdf'"):
         report(folder, formats=["pdf"])
+
+
+def test_what_blame_found_is_in_the_report_and_on_the_page(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "out", report_documents.wrong_epsilon())
+    found = {
+        "layer": SEEDED,
+        "call": "aten.layer_norm(relu6_32, normalized_shape=[28], eps=1e-05)",
+        "operators": ["RSQRT()", "ADD(fused_activation_function=0)"],
+        "reproduction": {"folder": str(folder / "blame-tflite"), "confirmed": True},
+    }
+    record_blame(folder, "tflite", found)
+    document = read_report(folder)
+    assert document["validation"]["targets"]["tflite"]["blame"]["script"] == (
+        "blame-tflite/reproduce.py"
+    )
+    first = findings(document)[0]
+    assert "eps=1e-05), here RSQRT(); ADD(" in first.text
+    assert "reproduction: blame-tflite/reproduce.py" in first.text
+    assert "eps=1e-05" in (folder / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="no target 'other'"):
+        record_blame(folder, "other", found)
 
 
 @pytest.mark.parametrize(

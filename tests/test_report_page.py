@@ -35,13 +35,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def show(page: Page, tmp_path: Path) -> Show:
     """Write a report's page, open it, and return how long it took until it could be used."""
 
-    def open_(document: dict[str, Any], *, width: int = 1280, scripts: bool = True) -> float:
+    def open_(
+        document: dict[str, Any], *, width: int = 1280, scripts: bool = True, ready: str = READY
+    ) -> float:
         file = tmp_path / "a folder" / "réport.html"
         file.parent.mkdir(exist_ok=True)
         file.write_text(html_report(document), encoding="utf-8")
         page.size(width)
         page.scheme("light")
-        return page.open(file, scripts=scripts, ready=READY if scripts else "true")
+        return page.open(file, scripts=scripts, ready=ready if scripts else "true")
 
     return open_
 
@@ -122,6 +124,38 @@ def test_the_page_opens_without_a_word_on_the_console_and_without_the_network(
         assert len([url for url in page.requests if url.startswith("file:")]) == 1
 
 
+@pytest.mark.parametrize("missing", ["validation", "layers", "conversions", "targets", "drift"])
+def test_a_page_lacks_only_what_its_report_lacks(page: Page, show: Show, missing: str) -> None:
+    document = report_documents.wrong_epsilon(12)
+    if missing == "validation":  # convert --no-validate
+        document["validation"] = None
+        for layer in document["layers"]:
+            layer["targets"] = {}
+    elif missing == "layers":  # the source could not be captured
+        document["layers"] = []
+    elif missing == "conversions":  # validate --against
+        document |= {"conversions": [], "compatibility": {}, "contract": {}}
+    elif missing == "targets":  # nothing could run
+        for each in document["validation"]["targets"].values():
+            each["outcome"] = report_documents.outcome("x", "y", "unavailable", "not here")
+            each |= {"verdict": "not run", "outputs": {}}
+        for layer in document["layers"]:
+            layer["targets"] = {}
+    else:  # a runtime that shows no layers
+        for layer in document["layers"]:
+            layer["targets"] = {"onnx": report_documents.absent("onnxruntime", "shows none")}
+    ready = missing != "layers"
+    show(document, scripts=True, ready=READY if ready else "true")
+    assert page.complaints == []
+    assert "models/net.py:Net" in text(page, "h1")
+    if ready:
+        assert len(rows(page)) == 12
+        page.click(*point_at(page, 3, 12))
+        page.wait("document.querySelector('#panel').dataset.layer === 'conv2d_3'")
+        assert "stem.0.project" in text(page, "#panel")
+    assert page.complaints == []
+
+
 def test_dark_pages_draw_the_chart_in_their_own_colours(page: Page, show: Show) -> None:
     show(report_documents.report())
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -169,6 +203,22 @@ def test_the_seeded_layer_is_named_and_shown_before_anything_is_touched(
     assert "The drift begins here" in panel
     assert f"reproduction/{SEEDED}/run.py" in panel
     assert SEEDED in rows(page)  # the table has scrolled to it
+
+
+def test_a_blamed_layer_shows_the_operators_of_both_sides(page: Page, show: Show) -> None:
+    document = report_documents.wrong_epsilon()
+    document["validation"]["targets"]["tflite"]["blame"] = {
+        "layer": SEEDED,
+        "call": "aten.layer_norm(conv2d_33, eps=1e-05)",
+        "operators": ["ADD(activation=0)", "RSQRT()"],
+        "script": "blame-tflite/reproduce.py",
+        "confirmed": True,
+    }
+    show(document)
+    panel = text(page, "#panel")
+    assert "aten.layer_norm(conv2d_33, eps=1e-05)" in panel
+    assert "ADD(activation=0); RSQRT()" in panel
+    assert "blame-tflite/reproduce.py" in panel
 
 
 def test_hovering_tells_the_layer_with_its_module_place_and_figures(page: Page, show: Show) -> None:

@@ -23,6 +23,7 @@ from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
 from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
+from .recorded import recorded_inputs
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
 
@@ -230,7 +231,7 @@ class _Run:
         conversions = [self._conversion(each) for each in reached]
         report = report_document(
             source=self.opened.to_json(),
-            options=self._options(),
+            options={**self._options(), **recorded_inputs(self.opened.options)},
             conversions=conversions,
             spine=execution.spine,
             validation=validation,

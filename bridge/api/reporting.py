@@ -10,10 +10,12 @@ from typing import Any
 
 from ..errors import UsageError
 from ..report.forms import Form, form_named
-from ..report.reading import check_report
-from .folder import REPORT, read_json, storage_errors
+from ..report.html import html_report
+from ..report.reading import check_report, targets_of
+from .folder import PAGE, REPORT, ResultFolder, read_json, storage_errors
 
 STANDARD_OUTPUT = Path("-")
+REPRODUCTION = "reproduce.py"  # what blame calls its script
 
 
 def read_report(path: str | Path) -> Mapping[str, Any]:
@@ -62,6 +64,39 @@ def report(
 def report_text(path: str | Path, form: str) -> str:
     """Return the report of a result folder in one form, as text; raises as ``report`` does."""
     return form_named(form).write(read_report(path))
+
+
+def record_blame(folder: str | Path, target: str, found: Mapping[str, Any]) -> None:
+    """Put what ``blame`` found into a folder's report: both sides' operator, the reproduction.
+
+    Args:
+        folder: The result folder.
+        target: One of its targets.
+        found: The finding: ``layer``, ``call``, ``operators`` and ``reproduction``, which has
+            ``folder`` and ``confirmed``.
+
+    Raises:
+        SourceError: The folder has no report.
+        UsageError: It has no such target.
+        StorageError: It cannot be written.
+    """
+    folder = Path(folder)
+    document = dict(read_report(folder))
+    targets = targets_of(document)
+    if target not in targets:
+        raise UsageError(f"{folder} has no target {target!r}", hint=", ".join(targets))
+    script = Path(found["reproduction"]["folder"]).resolve() / REPRODUCTION
+    inside = script.is_relative_to(folder.resolve())
+    targets[target]["blame"] = {
+        "layer": found["layer"],
+        "call": found["call"],
+        "operators": list(found["operators"]),
+        "script": script.relative_to(folder.resolve()).as_posix() if inside else str(script),
+        "confirmed": bool(found["reproduction"]["confirmed"]),
+    }
+    with ResultFolder.open(folder) as results:
+        page = results.new_text(PAGE, html_report(document))
+        results.publish({PAGE: page}, {REPORT: document})
 
 
 def _places(forms: Sequence[Form], out: Path) -> dict[str, Path]:

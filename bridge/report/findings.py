@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .reading import accumulated, isolated, limits_of, targets_of
+from .reading import accumulated, isolated, limits_of, reproduction_of, targets_of
 from .view import first_to_look_at, layer_by_id, layer_title, outcome_text
 from .wording import db_text, figure_text, plural
 
@@ -75,7 +75,8 @@ def _joined(found: Sequence[Finding]) -> list[Finding]:
     """Join what says the same of several targets."""
     joined: dict[tuple[str, str, str, str], Finding] = {}
     for each in found:
-        key = (each.kind, each.level, each.layer or each.title, "" if each.layer else each.text)
+        drift = each.kind.startswith("drift")  # of one layer in several targets
+        key = (each.kind, each.level, each.title, "" if drift else each.text)
         before = joined.get(key)
         if before is None:
             joined[key] = each
@@ -203,17 +204,21 @@ def _drift(
             f"NaN or infinity: {metrics['nonfinite_actual']} here, "
             f"{metrics['nonfinite_reference']} in the reference"
         )
-    if introduced and alone:
+    if introduced and alone and alone["ratio"] is not None:
         ratio = figure_text(alone["ratio"])
         parts.append(f"fed exact inputs it is {ratio} × the noise of rounding (limit {limit:g})")
-    elif arrived and arrived["ratio"] != "nan":
+    elif arrived and arrived["ratio"] not in (None, "nan"):
         ratio = figure_text(arrived["ratio"])
         parts.append(f"what arrives there is {ratio} × the noise of rounding (limit {limit:g})")
     if row and row["metrics"] and row["metrics"]["same_nonfinite"]:
         parts.append(f"{db_text(row['metrics']['sqnr_db'])} accumulated")
     if not introduced:
         parts.append(target["layers"].get("isolation") or "an earlier layer may have begun it")
-    reproduction = target.get("reproduction")
+    blame = target.get("blame")
+    if blame and blame["layer"] == first:
+        computed = "; ".join(blame["operators"])
+        parts.append(f"in the source {blame['call']}" + (f", here {computed}" if computed else ""))
+    reproduction = reproduction_of(target)
     if reproduction:
         parts.append(f"reproduction: {reproduction}")
     return Finding(
@@ -230,6 +235,14 @@ def _drift(
 
 def _compatibility(document: Mapping[str, Any]) -> Iterator[Finding]:
     for format_, facts in (document.get("compatibility") or {}).items():
+        if facts.get("reason"):
+            yield Finding(
+                kind="not-run",
+                level=WARNING,
+                targets=(format_,),
+                title=f"what {format_} needs could not be told",
+                text=facts["reason"],
+            )
         gpu = facts.get("gpu") or {"operators": ()}
         for (operator, reason), each in _grouped(gpu["operators"], "reason").items():
             yield Finding(
@@ -238,6 +251,7 @@ def _compatibility(document: Mapping[str, Any]) -> Iterator[Finding]:
                 targets=(format_,),
                 title=f"the GPU delegate does not take {operator}",
                 text=f"{_uses(each)}: {reason}",
+                layer=each[0].get("layer"),
                 source=each[0].get("source") or "",
             )
         xnnpack = facts.get("xnnpack") or {"left": ()}
@@ -248,11 +262,15 @@ def _compatibility(document: Mapping[str, Any]) -> Iterator[Finding]:
                 targets=(format_,),
                 title=f"XNNPACK leaves {operator} to the plain kernels",
                 text=f"{_uses(each)}: {why}",
+                layer=each[0].get("layer"),
                 source=each[0].get("source") or "",
             )
         runtime = facts.get("min_runtime") or {}
         declared, needed = runtime.get("declared"), runtime.get("needed")
-        if declared and needed and _release(declared) < _release(needed):
+        enough = runtime.get("enough")
+        if enough is None and declared and needed:
+            enough = _release(declared) >= _release(needed)
+        if enough is False:
             yield Finding(
                 kind="runtime-too-old",
                 level=WARNING,

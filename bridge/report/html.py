@@ -13,6 +13,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from . import view, wording
+from .command import command
 from .contracts import contracts
 from .findings import findings
 from .layer_columns import layer_columns
@@ -48,10 +49,16 @@ def html_report(document: Mapping[str, Any]) -> str:
         routes=route_tree(document, lines),
         targets=targets_of(document),
         limits=_limits(document),
+        coverage={
+            name: target["layers"]["coverage"]
+            for name, target in targets_of(document).items()
+            if target["layers"].get("coverage")
+        },
         failing=failing[:_PLAIN_ROWS],
         failing_total=len(failing),
-        command=view.command(document),
+        command=command(document),
         contracts=contracts(document),
+        compatibility=_compatibility(document),
         places={layer["id"]: place for place, layer in enumerate(document["layers"])},
         reduced=columns["reduced"],
         columns=htmlsafe_json_dumps(columns, dumps=_compact),
@@ -61,6 +68,12 @@ def html_report(document: Mapping[str, Any]) -> str:
         accumulated=accumulated,
         isolated=isolated,
     )
+
+
+def _compatibility(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return what is known of each artifact, those for a phone's delegates first."""
+    facts = (document.get("compatibility") or {}).items()
+    return sorted(facts, key=lambda each: not (each[1].get("xnnpack") or each[1].get("gpu")))
 
 
 def _limits(document: Mapping[str, Any]) -> dict[tuple[float, float], list[str]]:

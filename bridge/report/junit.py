@@ -97,7 +97,7 @@ def _layer(
 
 
 def _drift(name: str, drift: Mapping[str, Any] | None) -> str:
-    return f"{name} {figure_text(drift['ratio'])}" if drift else ""
+    return f"{name} {figure_text(drift['ratio'])}" if drift and drift["ratio"] is not None else ""
 
 
 def _case(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from .reading import accumulated, isolated, limits_of, targets_of
+from .reading import accumulated, isolated, limits_of, reproduction_of, targets_of
 from .view import row_verdict
 
 LIMIT = 4_500_000  # bytes, of the 6 MB that a page may take
@@ -125,8 +125,22 @@ def _target(
         "first": ids.get(first),
         "introduced": ids.get(target["layers"].get("introduced")),
         "isolation": target["layers"].get("isolation") or "",
-        "reproduction": target.get("reproduction") or "",
+        "reproduction": reproduction_of(target),
+        "blame": _blame(target, ids),
         "cells": {key: cell for key, cell in cells.items() if _tells(cell)},
+    }
+
+
+def _blame(target: Row, ids: Mapping[str, int]) -> dict[str, Any] | None:
+    """What both sides compute the blamed layer with."""
+    blame = target.get("blame")
+    if not blame or blame["layer"] not in ids:
+        return None
+    return {
+        "layer": ids[blame["layer"]],
+        "call": blame["call"],
+        "operators": blame["operators"],
+        "confirmed": blame["confirmed"],
     }
 
 

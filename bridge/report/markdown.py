@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .command import command
 from .findings import findings
 from .reading import accumulated, isolated
-from .view import command, failing_layers, overall, target_lines
+from .view import failing_layers, overall, target_lines
 from .wording import MARKS, db_text, figure_text, percent_text, plural, seconds_text, size_text
 
 _ROWS = 20

@@ -63,6 +63,12 @@ def isolated(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return drift
 
 
+def reproduction_of(target: Mapping[str, Any]) -> str:
+    """Return the path of a target's reproduction in the folder; empty if none was made."""
+    blame = target.get("blame") or {}
+    return str(blame.get("script") or target.get("reproduction") or "")
+
+
 def limits_of(document: Mapping[str, Any], target: str) -> tuple[float, float]:
     """Return the largest drift ratios of a target's layers without a remark and without failure."""
     thresholds = (document.get("validation") or {}).get("thresholds") or {}

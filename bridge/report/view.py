@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .reading import accumulated, isolated, targets_of
-from .wording import db_text, figure_text, number, percent_text, plural, severity, size_text
+from .wording import db_text, figure_text, number, percent_text, plural, severity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,29 +98,6 @@ def overall(document: Mapping[str, Any]) -> tuple[str, str]:
     if unavailable and unavailable != len(lines):
         parts.append(f"{unavailable} cannot run here")
     return verdict, ", ".join(parts) + "."
-
-
-def command(document: Mapping[str, Any]) -> str:
-    """Return the command that makes these results again, quoted for a shell."""
-    source, options = document["source"], document["options"]
-    formats = [each["format"] for each in document["conversions"]]
-    if not formats:
-        return ""
-    words = ["driftbridge", "convert", source["text"], "--to", ",".join(formats)]
-    for name in ("weights", "inputs"):
-        if source.get(name):
-            words += [f"--{name}", source[name]]
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        if name == "validate":
-            words += [] if value else ["--no-validate"]
-        elif value is True:
-            words.append(flag)
-        elif isinstance(value, list):
-            words += [word for each in value for word in (flag, str(each))]
-        elif value not in (None, False):
-            words += [flag, str(value)]
-    return shlex.join(words)
 
 
 def layer_by_id(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -277,8 +253,3 @@ def _largest(drifts: Iterator[Mapping[str, Any] | None]) -> float | None:
 
 def _arrows(route: str) -> str:
     return route.replace("/", " → ")
-
-
-def size_of(line: TargetLine) -> str:
-    """Return a target's size for people; empty if it is not known."""
-    return size_text(line.size)

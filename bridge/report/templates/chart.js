@@ -113,10 +113,13 @@ class DriftChart {
   series({ kind, index }) {
     const stroke = colourOf(index);
     const points = { show: true, size: 6, width: 1.4, stroke, fill: css("--page"), paths: (plot, series, first, last, kept) => {
-      const path = new Path2D(), size = (COUNT > 400 ? 5 : 7) * devicePixelRatio;
+      const path = new Path2D(), { warn } = TARGETS[index];
+      const dense = (last - first) / plot.bbox.width > 0.25 / devicePixelRatio; // points would lie on each other
       const draw = (i) => {
         const y = plot.data[series][i];
-        if (y !== null) trace(path, index, plot.valToPos(i, "x", true), plot.valToPos(y, plot.series[series].scale, true), size);
+        if (y === null) return;
+        const size = (dense && y <= warn ? 1.5 : 7) * devicePixelRatio;
+        trace(path, index, plot.valToPos(i, "x", true), plot.valToPos(y, "rho", true), size);
       };
       if (kept) kept.forEach(draw);
       else for (let i = first; i <= last; i += 1) draw(i);
@@ -162,6 +165,7 @@ class DriftChart {
     ctx.save();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textAlign = "right";
+    ctx.textBaseline = "bottom";
     ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.lineWidth = devicePixelRatio;
     for (const [value, [colour, word]] of limits) {
@@ -171,7 +175,7 @@ class DriftChart {
       ctx.moveTo(left, y);
       ctx.lineTo(left + width, y);
       ctx.stroke();
-      ctx.fillText(`${word} above ${value}`, left + width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
+      ctx.fillText(`${word} above ${value}`, left + width - 4 * devicePixelRatio, y - 2 * devicePixelRatio);
     }
     ctx.restore();
   }

@@ -29,6 +29,7 @@ function start() {
   byId("zoom-out").addEventListener("click", () => chart.scale(2));
   byId("zoom-all").addEventListener("click", () => chart.zoomAll());
 
+  if (!COMPARED.length) byId("chart-help").textContent = "No layer was compared, so there is nothing to draw.";
   filters(table);
   for (const button of document.querySelectorAll("button[data-layer]")) {
     button.addEventListener("click", () => pick(Number(button.dataset.layer), true));

@@ -53,7 +53,12 @@ class LayerPanel {
     if (confidence !== null && confidence < 1) facts.push(["confidence", `${Math.round(100 * confidence)} % that this is its tensor`]);
     const cluster = value("cluster");
     if (cluster && cluster.length > 1) facts.push(["one row with", cluster.filter((each) => each !== i).flatMap((each, n) => [n ? ", " : "", this.link(each)])]);
-    if (verdict === "fail" && target.reproduction) facts.push(["reproduction", target.reproduction]);
+    if (target.blame?.layer === i) {
+      facts.unshift(["in the source", target.blame.call], ["here", target.blame.operators.join("; ")]);
+    }
+    if (target.reproduction && (target.blame?.layer ?? target.introduced) === i) {
+      facts.push(["reproduction", `${target.reproduction}${target.blame?.confirmed === false ? " (it does not show the difference)" : ""}`]);
+    }
     const box = el("section", { className: `target ${verdict.replace(" ", "-")}` },
       el("h4", {}, swatch(index), ` ${target.name} `, badge(verdict)), this.story(target, i, verdict), pairs(facts));
     return box;
@@ -77,11 +82,12 @@ class LayerPanel {
   }
 }
 
+/** A drift ratio with its 95 % interval. */
 function drift(target, key, i) {
   const ratio = raw(target, key, i);
   if (ratio === null) return "";
   const [low, high] = [raw(target, `${key}_low`, i), raw(target, `${key}_high`, i)];
-  return low === null ? figureText(ratio) : `${figureText(ratio)} (95 %: ${figureText(low)}–${figureText(high)})`;
+  return low === null ? figureText(ratio) : `${figureText(ratio)} (${figureText(low)}–${figureText(high)})`;
 }
 
 const db = (value) => (value === null ? "" : kindText("sqnr", value));

@@ -133,7 +133,8 @@ class LayerTable {
 
   draw() {
     const first = Math.max(0, Math.floor(this.host.scrollTop / ROW) - OVERSCAN);
-    const last = Math.min(this.items.length, first + Math.ceil(this.host.clientHeight / ROW) + 2 * OVERSCAN);
+    const view = Math.max(this.host.clientHeight, 10 * ROW); // it may not have its height yet
+    const last = Math.min(this.items.length, first + Math.ceil(view / ROW) + 2 * OVERSCAN);
     const marks = `${this.active} ${this.chosen}`;
     if (marks !== this.marks) this.clear();
     this.marks = marks;
@@ -180,10 +181,10 @@ class LayerTable {
     row.dataset.layer = i;
     const cell = (key, text, ...more) => el("div", { role: "gridcell", className: columnClass(key), title: text }, ...(more.length ? more : [text]));
     row.append(
-      cell("order", String(i + 1)), cell("id", data.ids[i]), cell("op", opOf(i)), cell("module", moduleOf(i)), cell("source", sourceOf(i), sourceOf(i).split(/[\\/]/).at(-1)),
+      cell("order", String(i + 1)), cell("id", data.ids[i]), cell("op", opOf(i), opOf(i).replace(/^aten\./, "")), cell("module", moduleOf(i)), cell("source", sourceOf(i), sourceOf(i).split(/[\\/]/).at(-1)),
       ...COMPARED.map((index) => {
         const target = TARGETS[index], verdict = verdictOn(this.kind, target, i), value = raw(target, KINDS[this.kind].key, i);
-        const text = value !== null ? kindText(this.kind, value) : textOf(target, "reason", i) || (raw(target, "mapped", i) ? "" : verdict);
+        const text = value !== null ? kindText(this.kind, value) : textOf(target, "reason", i) || (raw(target, "mapped", i) ? "only accumulated" : verdict);
         return cell(index, `${verdict}${text ? `: ${text}` : ""}`, el("span", { className: `mark ${verdict.replace(" ", "-")}`, ariaLabel: verdict, role: "img" }, MARKS[verdict]), el("span", { className: value === null ? "said" : "value" }, text));
       }),
     );
