@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.validators.metrics import Metrics, accuracy, measure, top1_agreement
-from bridge.validators.verdict import THRESHOLDS, Verdict, judge_layer, judge_output
+from bridge.validators.metrics import Metrics, accuracy, combined, measure, top1_agreement
+from bridge.validators.verdict import THRESHOLDS, Verdict, judge_accumulated, judge_output
 
 LIMITS = THRESHOLDS["float32"]
 
@@ -123,7 +123,7 @@ def test_an_error_beyond_float64_is_bad_and_not_nan(
     assert metrics.relative_rms > 1
     assert not any(math.isnan(value) for value in vars(metrics).values() if value is not None)
     assert judge_output(metrics, LIMITS)[0] is Verdict.FAIL
-    assert judge_layer(metrics, 1e-7, LIMITS)[0] is Verdict.FAIL
+    assert judge_accumulated(metrics, None, LIMITS) is Verdict.FAIL
 
 
 FINITE, NAN, UP, DOWN = 1.0, math.nan, math.inf, -math.inf
@@ -145,8 +145,8 @@ def test_what_is_not_finite_passes_only_where_the_reference_is_the_same(
     verdict, reason = judge_output(metrics, LIMITS)
     assert verdict is expected
     assert bool(reason) == (not same)
-    assert judge_layer(metrics, None, LIMITS)[0] is expected
-    assert judge_layer(metrics, 1e9, LIMITS)[0] is expected, "whatever the floor"
+    assert judge_accumulated(metrics, None, LIMITS) is expected
+    assert judge_accumulated(metrics, None, LIMITS) is expected
 
 
 def test_a_nan_anywhere_in_a_large_array_fails() -> None:
@@ -159,7 +159,7 @@ def test_a_nan_anywhere_in_a_large_array_fails() -> None:
         assert metrics.nonfinite_actual == 1
         assert not metrics.same_nonfinite
         assert judge_output(metrics, LIMITS)[0] is Verdict.FAIL
-        assert judge_layer(metrics, 1.0, LIMITS)[0] is Verdict.FAIL
+        assert judge_accumulated(metrics, None, LIMITS) is Verdict.FAIL
 
 
 def test_a_nan_that_moved_to_another_place_fails() -> None:
@@ -265,3 +265,21 @@ def test_accuracy_is_the_share_of_rows_with_the_true_class() -> None:
     assert accuracy(outputs, np.array([[[1], [0]], [[0], [1]]])) == 0.5, "a column of labels"
     with pytest.raises(ValueError, match="reshape"):
         accuracy(outputs, np.array([[1], [0]]))
+
+
+def test_metrics_of_parts_are_those_of_the_whole() -> None:
+    rng = np.random.default_rng(3)
+    reference = rng.normal(size=(3, 100)) * np.array([[1e-3], [1.0], [50.0]])
+    actual = (reference + 1e-4 * rng.normal(size=reference.shape)).astype(np.float32)
+    whole = measure(reference, actual)
+    joined = combined([measure(*pair) for pair in zip(reference, actual, strict=True)])
+    for name, value in vars(whole).items():
+        assert getattr(joined, name) == pytest.approx(value, rel=1e-9), name
+
+
+def test_a_nan_in_one_part_is_not_hidden_by_the_others() -> None:
+    good = np.ones(4)
+    broken = np.array([1.0, NAN, 1.0, 1.0])
+    joined = combined([measure(good, good), measure(good, broken), measure(broken, broken)])
+    assert not joined.same_nonfinite
+    assert (joined.nonfinite_reference, joined.nonfinite_actual) == (1, 2)

@@ -7,17 +7,22 @@ import math
 import pytest
 
 from bridge.validators.metrics import Metrics
+from bridge.validators.ratio import Ratio
 from bridge.validators.verdict import (
     THRESHOLDS,
     Thresholds,
     Verdict,
-    judge_layer,
+    judge_accumulated,
+    judge_isolated,
     judge_output,
     worst,
 )
 
-LIMITS = Thresholds(warn_db=90, fail_db=70, warn_ratio=3, fail_ratio=10, top1=0.999)
+LIMITS = Thresholds(
+    warn_db=90, fail_db=70, isolated_db=100, warn_ratio=3, fail_ratio=10, top1=0.999
+)
 PASS, WARN, FAIL, NOT_RUN = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.NOT_RUN
+INCONCLUSIVE = Verdict.INCONCLUSIVE
 
 
 def metrics(sqnr_db: float, *, same_nonfinite: bool = True) -> Metrics:
@@ -27,6 +32,8 @@ def metrics(sqnr_db: float, *, same_nonfinite: bool = True) -> Metrics:
         mean_abs=0,
         rmse=0,
         relative_rms=10 ** (-sqnr_db / 20),
+        reference_rms=1,
+        actual_rms=1,
         cosine=1,
         max_ulp=None,
         elements=8,
@@ -58,58 +65,64 @@ def test_a_nan_is_a_failure_however_good_the_rest_is() -> None:
     assert verdict is FAIL
     assert "NaN or infinity" in reason
     assert "1 here, 0 in the reference" in reason
-    assert judge_layer(metrics(math.inf, same_nonfinite=False), 1.0, LIMITS)[0] is FAIL
+    broken = metrics(math.inf, same_nonfinite=False)
+    assert judge_accumulated(broken, ratio(1), LIMITS) is FAIL
+    assert judge_isolated(broken, ratio(1), LIMITS) is FAIL
+
+
+def ratio(value: float, low: float | None = None, high: float | None = None) -> Ratio:
+    return Ratio(
+        value=value, low=value if low is None else low, high=value if high is None else high
+    )
 
 
 @pytest.mark.parametrize(
-    ("sqnr_db", "ratio", "verdict"),
+    ("sqnr_db", "drift", "verdict"),
     [
-        (120, 1, PASS),
-        (120, 1000, PASS),  # far above the floor, and still far too small to matter
-        (90, 1000, PASS),
-        (89, 3, PASS),  # large, and what any float32 implementation has here
-        (20, 2.9, PASS),
-        (20, 1e-3, PASS),
-        (89, 3.1, WARN),
-        (71, 1000, WARN),
-        (69, 9.9, WARN),
-        (69, 10.1, FAIL),
-        (-20, 1000, FAIL),
+        (120, ratio(1), PASS),
+        (120, ratio(1000), PASS),  # far above the floor, and still far too small to matter
+        (90, ratio(1000), PASS),
+        (89, ratio(3), PASS),  # large, and what any float32 implementation has here
+        (20, ratio(2.9), PASS),
+        (20, ratio(1e-3), PASS),
+        (89, ratio(3.1), WARN),
+        (71, ratio(1000), WARN),
+        (69, ratio(9.9), WARN),
+        (69, ratio(10.1), FAIL),
+        (69, ratio(12, 9, 14), INCONCLUSIVE),
+        (89, ratio(3, 2, 4), INCONCLUSIVE),
+        (-20, ratio(math.inf), FAIL),
         (120, None, PASS),
         (89, None, WARN),
         (70, None, WARN),
         (69, None, FAIL),
     ],
 )
-def test_a_layer_is_judged_by_its_sqnr_and_its_ratio_to_the_noise_floor(
-    sqnr_db: float, ratio: float | None, verdict: Verdict
+def test_what_has_accumulated_is_judged_by_its_sqnr_and_by_the_noise_there(
+    sqnr_db: float, drift: Ratio | None, verdict: Verdict
 ) -> None:
-    measured = metrics(sqnr_db)
-    floor = None if ratio is None else measured.relative_rms / ratio
-    limited = floor is not None and floor < 2**-24 / math.sqrt(3)
-    judged, shown = judge_layer(measured, floor, LIMITS)
-    assert judged is verdict
-    if limited:
-        assert shown is not None
-        assert shown < (ratio or 0), "no floor is below that of rounding once"
-    else:
-        assert shown == pytest.approx(ratio)
+    assert judge_accumulated(metrics(sqnr_db), drift, LIMITS) is verdict
 
 
-def test_an_exact_layer_passes_on_a_floor_of_zero() -> None:
-    assert judge_layer(metrics(math.inf), 0.0, LIMITS) == (PASS, 0.0)
-
-
-def test_a_floor_of_zero_counts_as_rounding_once() -> None:
-    once = 20 * math.log10(math.sqrt(3) * 2**24)  # uniform error of one unit roundoff
-    assert judge_layer(metrics(once), 0.0, LIMITS)[1] == pytest.approx(1)
-
-
-def test_a_layer_whose_reference_is_zero_has_no_ratio_that_is_no_number() -> None:
-    for floor in (math.inf, 0.0, 1e-7, None):
-        judged, ratio = judge_layer(metrics(-math.inf), floor, LIMITS)
-        assert ratio is None or not math.isnan(ratio)
-        assert judged is (WARN if floor == math.inf else FAIL)
+@pytest.mark.parametrize(
+    ("sqnr_db", "drift", "verdict"),
+    [
+        (140, ratio(1), PASS),
+        (20, ratio(3), PASS),  # where numbers cancel, a right layer is that far off
+        (120, ratio(3.1), WARN),
+        (120, ratio(10), WARN),
+        (120, ratio(10.1), FAIL),  # an epsilon of 1.05e-5 for 1e-5 looks like this
+        (120, ratio(4, 2.9, 5), INCONCLUSIVE),
+        (120, ratio(30, 9, 80), INCONCLUSIVE),
+        (120, ratio(math.inf, 2, math.inf), INCONCLUSIVE),
+        (100, None, PASS),
+        (99, None, WARN),
+    ],
+)
+def test_a_layer_alone_is_judged_by_its_ratio_on_all_of_the_interval(
+    sqnr_db: float, drift: Ratio | None, verdict: Verdict
+) -> None:
+    assert judge_isolated(metrics(sqnr_db), drift, LIMITS) is verdict
 
 
 @pytest.mark.parametrize(
@@ -120,6 +133,8 @@ def test_a_layer_whose_reference_is_zero_has_no_ratio_that_is_no_number() -> Non
         ([PASS, WARN, PASS], WARN),
         ([WARN, FAIL], FAIL),
         ([PASS, NOT_RUN], NOT_RUN),
+        ([PASS, INCONCLUSIVE], INCONCLUSIVE),
+        ([WARN, INCONCLUSIVE], WARN),
     ],
 )
 def test_the_worst_verdict_stands_and_what_did_not_run_is_never_a_pass(

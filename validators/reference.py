@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..artifact import Artifact, Signature, TensorSpec
 from ..formats import EXPORTED, ONNX, TORCHSCRIPT, Format
-from ..layers import LayerMap, Spine
+from ..layers import Spine
 from ..live import LiveModel, output_names, tensors_of
 from ..samples import Samples
-from .metrics import measure
+from .drift.plan import separable
 from .running import Run, Runner
 from .runtime import RUNTIMES, RunResult
 
@@ -23,9 +22,6 @@ _RUNTIME_OF: dict[Format, str] = {
     ONNX: "onnxruntime",
     TORCHSCRIPT: "torchscript",
 }
-_BASELINE = "eager-float32"
-_TAP_BUDGET_BYTES = 2**28
-_MOST_LAYER_SAMPLES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +33,17 @@ class Reference:
         outputs: The source's outputs, in order.
         spine: The layers; without any if the source could not be captured.
         whole: Outputs of all samples.
-        tapped: Outputs and layers of the first ``layer_samples``; ``None`` without a spine.
-        layer_samples: How many samples the layers are compared on.
-        layer_map: Where the layers are in ``tapped``.
-        noise_floors: Layer → relative RMS error there of the source model in float32, which is
-            what a legitimate implementation has; empty where it cannot be had.
+        source: The artifact whose layers the spine's are; ``None`` if the source could not be
+            captured.
+        separable: Layers that may be run alone; empty if the reference is not in float64.
     """
 
     runtime: str
     outputs: tuple[TensorSpec, ...]
     spine: Spine
     whole: Run
-    tapped: Run | None = None
-    layer_samples: int = 0
-    layer_map: LayerMap = field(default_factory=LayerMap)
-    noise_floors: Mapping[str, float] = field(default_factory=dict)
+    source: Artifact | None = None
+    separable: frozenset[str] = frozenset()
 
 
 def reference_runtime(format_: Format) -> str:
@@ -67,21 +59,22 @@ def artifact_reference(runner: Runner, artifact: Artifact, samples: Samples) -> 
     """
     assert artifact.spine is not None
     runtime = RUNTIMES.get(reference_runtime(artifact.format))()
-    count = _layer_samples(artifact.spine, samples)
-    head = samples.head(count)
-    taps = _taps(artifact)
-    whole = runner.run(runtime, artifact, samples)
-    tapped = runner.run(runtime, artifact, head, taps)
     return Reference(
         runtime=runtime.name,
         outputs=artifact.signature.outputs,
         spine=artifact.spine,
-        whole=whole,
-        tapped=tapped,
-        layer_samples=count,
-        layer_map=artifact.layer_map,
-        noise_floors=_noise_floors(runner, artifact, head, tapped),
+        whole=runner.run(runtime, artifact, samples),
+        source=artifact,
+        separable=_separable(artifact),
     )
+
+
+def _separable(artifact: Artifact) -> frozenset[str]:
+    if artifact.format != EXPORTED:
+        return frozenset()
+    import torch
+
+    return frozenset(separable(torch.export.load(artifact.path)))
 
 
 def live_reference(
@@ -109,27 +102,3 @@ def live_reference(
         spine=Spine(origin="torch", layers=()),
         whole=Run(arrays=RunResult(outputs=outputs), version=torch.__version__),
     )
-
-
-def _taps(artifact: Artifact) -> list[str]:
-    return [place.tensor for place in artifact.layer_map.mapped().values() if place.tensor]
-
-
-def _noise_floors(
-    runner: Runner, artifact: Artifact, samples: Samples, truth: Run
-) -> dict[str, float]:
-    if artifact.format != EXPORTED:
-        return {}
-    baseline = runner.run(RUNTIMES.get(_BASELINE)(), artifact, samples, _taps(artifact))
-    return {
-        layer: measure(truth.tap(place.tensor), baseline.tap(place.tensor)).relative_rms
-        for layer, place in artifact.layer_map.mapped().items()
-        if place.tensor is not None
-    }
-
-
-def _layer_samples(spine: Spine, samples: Samples) -> int:
-    """As many samples as the layers fit the budget for, in float64; at least one."""
-    elements = sum(int(np.prod(layer.shape or ())) for layer in spine.layers)
-    fitting = _TAP_BUDGET_BYTES // max(1, elements * 8)
-    return max(1, min(samples.count, _MOST_LAYER_SAMPLES, fitting))

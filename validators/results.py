@@ -8,7 +8,21 @@ from dataclasses import dataclass, field
 from ..artifact import Artifact
 from ..outcome import Outcome, Symptom
 from .metrics import Metrics
+from .ratio import Ratio
 from .verdict import Verdict, worst
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """A drift ratio and its judgement.
+
+    Attributes:
+        ratio: Error over noise; ``None`` where the noise is not known.
+        verdict: The judgement.
+    """
+
+    ratio: Ratio | None
+    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +32,28 @@ class LayerResult:
     Attributes:
         mapped: Whether the layer has a tensor there that was compared.
         reason: Why not.
-        metrics: Its accumulated error, if it was.
-        drift_ratio: Its error over that of the source model in float32, if both are known.
-        verdict: The judgement.
+        tensor: The artifact's tensor.
+        cluster: Layers that the tensor stands for: those fused into this one, and itself.
+        confidence: How sure the pair is: 1 for recorded origins, less for what was found.
+        metrics: Its error in the whole artifact, if it was compared.
+        accumulated: That error over the noise there.
+        isolated_metrics: Its error when fed the reference's own values, if the runtime can do that.
+        isolated: That error over the noise of the layer alone.
+        gain: The accumulated ratio over the largest of its inputs: below 1 the layer damps, above
+            it amplifies.
+        verdict: The worse of both judgements.
     """
 
     mapped: bool
     reason: str = ""
+    tensor: str | None = None
+    cluster: tuple[str, ...] = ()
+    confidence: float | None = None
     metrics: Metrics | None = None
-    drift_ratio: float | None = None
+    accumulated: Drift | None = None
+    isolated_metrics: Metrics | None = None
+    isolated: Drift | None = None
+    gain: float | None = None
     verdict: Verdict = Verdict.NOT_RUN
 
 
@@ -38,12 +65,17 @@ class LayersResult:
         rows: Layer id → its row, in spine order.
         outcome: How the run that showed them ended; ``None`` if the runtime shows none.
         observer_effect: Whether looking at the layers changed the outputs.
+        introduced: First layer that fails on its own, in spine order; ``None`` if none does, or
+            layers were not run alone.
+        isolation: Why layers were not run alone; empty if they were.
         first_failure: First failing layer none of whose inputs fails, in spine order.
     """
 
     rows: Mapping[str, LayerResult] = field(default_factory=dict)
     outcome: Outcome | None = None
     observer_effect: bool | None = None
+    introduced: str | None = None
+    isolation: str = ""
     first_failure: str | None = None
 
 
@@ -63,6 +95,7 @@ class TargetResult:
         top1_agreement: Share of rows with the reference's top-1 class; ``None`` if the first
             output is not of the form ``[batch, classes]``.
         accuracy: Share of rows with the true class, where labels are known.
+        deterministic: Whether a second run of the first sample gave the same bits.
         verdict: The judgement on the whole model.
         reason: Why it is not a pass.
         layers: The layers.
@@ -78,6 +111,7 @@ class TargetResult:
     outputs: Mapping[str, Metrics] = field(default_factory=dict)
     top1_agreement: float | None = None
     accuracy: float | None = None
+    deterministic: bool | None = None
     verdict: Verdict = Verdict.NOT_RUN
     reason: str = ""
     layers: LayersResult = field(default_factory=LayersResult)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..artifact import Artifact, Signature, TensorSpec
 from ..samples import Samples
 from ..worker import WorkPool
-from .runtime import RunResult, Runtime, read_results, runtime_job, store_inputs
+from .runtime import RunResult, Runtime, fed_name, read_results, runtime_job, store_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +23,28 @@ class Run:
 
     Attributes:
         arrays: Outputs and inner tensors by the artifact's names, each ``[K, *shape]``.
+        folder: Where they lie on disk.
         version: Version of the runtime.
         load_seconds: Time to load the artifact.
         seconds: Time of each sample.
+        deterministic: Whether the first sample gave the same bits twice; ``None`` if it ran once.
     """
 
     arrays: RunResult
+    folder: Path | None = None
     version: str = ""
     load_seconds: float = 0.0
     seconds: tuple[float, ...] = ()
+    deterministic: bool | None = None
 
     def output(self, spec: TensorSpec) -> NDArray[Any]:
         """Return an output ``[K, *shape]`` in the source's axes."""
         return to_source_axes(self.arrays.outputs[spec.name], spec.permutation)
+
+    def discard(self) -> None:
+        """Free the disk; the arrays cannot be read any more."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def tap(self, tensor: str, permutation: tuple[int, ...] | None = None) -> NDArray[Any]:
         """Return an inner tensor ``[K, *shape]`` in the source's axes."""
@@ -58,30 +67,63 @@ class Runner:
     _runs: int = field(default=0)
 
     def run(
-        self, runtime: Runtime, artifact: Artifact, samples: Samples, taps: Sequence[str] = ()
+        self,
+        runtime: Runtime,
+        artifact: Artifact,
+        samples: Samples,
+        taps: Sequence[str] = (),
+        feeds: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        again: bool = False,
     ) -> Run:
-        """Run every sample; ``WorkFailure`` if that fails in whatever way."""
+        """Run every sample.
+
+        Args:
+            runtime: Where.
+            artifact: What.
+            samples: Inputs in the source's names, axes and types.
+            taps: Tensors of the artifact to show.
+            feeds: Tensor of the artifact → ``[K, *shape]`` that its readers are fed instead, in the
+                artifact's axes and type.
+            again: Run the first sample once more at the end, to see whether it gives the same bits.
+
+        Raises:
+            WorkFailure: That fails in whatever way.
+        """
+        feeds = feeds or {}
+        cuts = [
+            TensorSpec(name=name, shape=array.shape[1:], dtype=array.dtype.name)
+            for name, array in feeds.items()
+        ]
+        fed = {fed_name(name): array for name, array in feeds.items()}
         self._runs += 1
         inputs = self.scratch / f"inputs-{self._runs}"
         results = self.scratch / f"results-{self._runs}"
-        store_inputs(inputs, self._inputs_for(artifact.signature, samples))
+        given = self._inputs_for(artifact.signature, samples) | fed
+        if again:
+            given = {name: np.concatenate([each, each[:1]]) for name, each in given.items()}
+        store_inputs(inputs, given)
         facts = self.pool.call(
             runtime_job(
                 runtime,
                 artifact,
                 inputs=inputs,
-                samples=samples.count,
+                samples=samples.count + again,
                 results=results,
                 taps=taps,
+                cuts=cuts,
             )
         )
         shutil.rmtree(inputs)
-        return Run(
-            arrays=read_results(results),
+        arrays = read_results(results)
+        run = Run(
+            folder=results,
+            arrays=arrays,
             version=facts["version"],
             load_seconds=facts["load_seconds"],
-            seconds=tuple(facts["seconds"]),
+            seconds=tuple(facts["seconds"][: samples.count]),
         )
+        return _without_repetition(run, samples.count) if again else run
 
     def _inputs_for(self, signature: Signature, samples: Samples) -> dict[str, NDArray[Any]]:
         """Samples in the artifact's names, axes and types; inputs correspond by their order."""
@@ -89,6 +131,16 @@ class Runner:
             its.name: _for_artifact(samples.arrays[source.name], its)
             for source, its in zip(self.inputs, signature.inputs, strict=True)
         }
+
+
+def _without_repetition(run: Run, count: int) -> Run:
+    """Take the first sample's second results off a run, and compare them with the first ones."""
+    outputs = run.arrays.outputs
+    same = all(each[0].tobytes() == each[count].tobytes() for each in outputs.values())
+    kept = RunResult(
+        outputs={name: each[:count] for name, each in outputs.items()}, taps=run.arrays.taps
+    )
+    return replace(run, arrays=kept, deterministic=same)
 
 
 def to_source_axes(stacked: NDArray[Any], permutation: tuple[int, ...] | None) -> NDArray[Any]:

@@ -6,14 +6,14 @@ import importlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifact import Artifact, Signature
+from ..artifact import Artifact, Signature, TensorSpec
 from ..availability import Availability, version_of
 from ..errors import InputError, SourceError, UsageError
 from ..formats import Format
@@ -100,6 +100,8 @@ class Runtime(ABC):
         packages: Distributions of our own environment that it needs; the first one is the runtime
             itself.
         taps: Whether it can show tensors inside the artifact.
+        cuts: Whether it can run the pieces of an artifact on inputs of their own; such a runtime
+            also writes ``_open_cut``.
         reference_only: Whether it exists to make the truth, and is no place where anyone ships.
     """
 
@@ -109,6 +111,7 @@ class Runtime(ABC):
     place: ClassVar[str] = WORKER
     packages: ClassVar[tuple[str, ...]] = ()
     taps: ClassVar[bool] = False
+    cuts: ClassVar[bool] = False
     reference_only: ClassVar[bool] = False
 
     def probe(self) -> Availability:
@@ -119,16 +122,21 @@ class Runtime(ABC):
         """Return the version of the library that runs the artifact."""
         return version_of(self.packages[0]) or "unknown"
 
-    def open(self, artifact: Artifact, taps: Sequence[str] = ()) -> Session:
+    def open(
+        self, artifact: Artifact, taps: Sequence[str] = (), cuts: Sequence[TensorSpec] = ()
+    ) -> Session:
         """Load an artifact.
 
         Args:
             artifact: What to run; its file is not changed.
             taps: Tensors to show in every run's result, in any order; repeats count once. Without
                 any the shipped file itself runs; with some, an instrumented copy of it may.
+            cuts: Tensors of the artifact whose readers are fed instead, so that each piece between
+                cut tensors runs on its own. The session takes them as further inputs, named
+                ``fed_name(tensor)``.
 
         Raises:
-            UsageError: It runs other formats than the artifact's, or shows no tensors.
+            UsageError: It runs other formats than the artifact's, or shows or feeds no tensors.
             SourceError: The file is missing, or it has no such tensor, input or output.
             Exception: The file cannot be loaded; the message is the runtime's own.
         """
@@ -138,13 +146,31 @@ class Runtime(ABC):
             )
         if taps and not self.taps:
             raise UsageError(f"{self.title} cannot show tensors inside a model")
+        if cuts and not self.cuts:
+            raise UsageError(f"{self.title} cannot run the pieces of a model on their own")
         if not artifact.path.exists():
             raise SourceError(f"there is no file {artifact.path}")
-        return self._open(artifact, list(dict.fromkeys(taps)))
+        shown = list(dict.fromkeys(taps))
+        return self._open_cut(artifact, shown, cuts) if cuts else self._open(artifact, shown)
 
     @abstractmethod
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
         """Load an artifact of one of ``formats``; ``taps`` has no repeats."""
+
+    def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
+        """Load an artifact cut apart; the session's signature is ``cut_signature``."""
+        raise NotImplementedError
+
+
+def fed_name(tensor: str) -> str:
+    """Return the name of the input that the readers of a cut tensor read."""
+    return f"cut:{tensor}"
+
+
+def cut_signature(artifact: Artifact, cuts: Sequence[TensorSpec]) -> Signature:
+    """Return an artifact's signature with an input for each cut tensor after its own."""
+    fed = tuple(replace(each, name=fed_name(each.name)) for each in cuts)
+    return replace(artifact.signature, inputs=(*artifact.signature.inputs, *fed))
 
 
 RUNTIMES: Registry[type[Runtime]] = Registry(
@@ -183,6 +209,7 @@ def runtime_job(
     samples: int,
     results: Path,
     taps: Sequence[str] = (),
+    cuts: Sequence[TensorSpec] = (),
 ) -> Job:
     """Return the work of running an artifact where its runtime belongs.
 
@@ -193,6 +220,7 @@ def runtime_job(
         samples: How many of them to run.
         results: Folder for ``read_results``.
         taps: Tensors to show.
+        cuts: Tensors whose readers are fed.
     """
     kind = type(runtime)
     return Job(
@@ -205,6 +233,7 @@ def runtime_job(
             "samples": samples,
             "results": str(results),
             "taps": list(taps),
+            "cuts": [each.to_json() for each in cuts],
         },
     )
 
@@ -218,7 +247,7 @@ def run_runtime(
 
     Args:
         arguments: Those of ``runtime_job``, as JSON data: ``runtime`` (``"module:Class"``),
-            ``artifact``, ``inputs``, ``samples``, ``results`` and ``taps``.
+            ``artifact``, ``inputs``, ``samples``, ``results``, ``taps`` and ``cuts``.
         enter: Called before a stage begins.
         say: Called with a line of progress.
 
@@ -229,7 +258,11 @@ def run_runtime(
     runtime: Runtime = getattr(importlib.import_module(module), name)()
     enter(Stage.LOAD)
     started = time.perf_counter()
-    session = runtime.open(Artifact.from_json(arguments["artifact"]), arguments["taps"])
+    session = runtime.open(
+        Artifact.from_json(arguments["artifact"]),
+        arguments["taps"],
+        [TensorSpec.from_json(each) for each in arguments["cuts"]],
+    )
     loaded = time.perf_counter()
     enter(Stage.RUN)
     stacked = read_recording(Path(arguments["inputs"]))["inputs"]

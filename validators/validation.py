@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,31 @@ from numpy.typing import NDArray
 
 from ..artifact import Artifact
 from ..formats import Format
-from ..layers import Absence
 from ..outcome import Outcome, Stage, Symptom
 from ..samples import Samples
 from ..worker import WorkFailure
+from .drift.judging import first_failure, first_introduced, layer_rows, unmapped
+from .drift.measuring import Measurer, Subject
+from .drift.plan import DEFAULT_BYTES, chunks
+from .drift.records import RecordStore, TargetRecord
 from .metrics import Metrics, accuracy, measure, top1_agreement
 from .reference import Reference
 from .results import LayerResult, LayersResult, TargetResult, Validation
 from .running import Run, Runner
 from .runtime import RUNTIMES, Runtime
-from .verdict import THRESHOLDS, Verdict, judge_layer, judge_output, worst
+from .verdict import THRESHOLDS, Thresholds, Verdict, judge_output, worst
+
+LAYER_SAMPLES = 16
+MOST_LAYER_SAMPLES = 64  # where the first ones leave a verdict open
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """A target on its way: what is known of it, and the run of the untouched artifact."""
+
+    result: TargetResult
+    runtime: Runtime
+    plain: Run | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +46,37 @@ class Validator:
         runner: Runs the artifacts.
         reference: The truth.
         samples: The inputs that made it.
+        thresholds: Limits by precision.
+        memory: Bytes that tensors captured at once may take.
+        store: What an interrupted run measured.
         say: Called with lines of progress.
     """
 
     runner: Runner
     reference: Reference
     samples: Samples
+    thresholds: Mapping[str, Thresholds] = field(default_factory=lambda: THRESHOLDS)
+    memory: int = DEFAULT_BYTES
+    store: RecordStore = field(default_factory=RecordStore)
     say: Callable[[str], None] = lambda text: None
 
     def validate(self, artifacts: Sequence[Artifact]) -> Validation:
         """Run every artifact and compare it; what fails becomes an outcome."""
-        truth = self._truth(0)
+        attempts = [
+            self._run(artifact, runtime(), first=not index)
+            for artifact in artifacts
+            for index, runtime in enumerate(runtimes_for(artifact.format))
+        ]
+        ran = [each for each in attempts if each.plain is not None]
+        results, count = self._layers(ran)
+        layers = iter(results)
+        targets = []
+        for each in attempts:
+            if each.plain is None:
+                targets.append(each.result)
+            else:
+                compared = self._compared(each.result, each.plain, each.runtime)
+                targets.append(with_layers(compared, next(layers)))
         return Validation(
             reference=self.reference.runtime,
             reference_outcome=Outcome(
@@ -53,46 +88,49 @@ class Validator:
             ),
             origin=self.samples.origin,
             samples=self.samples.count,
-            layer_samples=self.reference.layer_samples,
-            reference_accuracy=self._accuracy(truth),
-            targets=tuple(
-                self._target(artifact, runtime(), first=not index)
-                for artifact in artifacts
-                for index, runtime in enumerate(runtimes_for(artifact.format))
-            ),
+            layer_samples=count,
+            reference_accuracy=self._accuracy(self._truth(0)),
+            targets=tuple(targets),
         )
 
-    def _target(self, artifact: Artifact, runtime: Runtime, *, first: bool) -> TargetResult:
+    def _run(self, artifact: Artifact, runtime: Runtime, *, first: bool) -> _Attempt:
+        """Run the untouched artifact over all samples."""
         blank = TargetResult(
             target=artifact.format.name if first else f"{artifact.format}@{runtime.name}",
             artifact=artifact,
             runtime=runtime.name,
             outcome=_outcome(runtime, artifact, Stage.LOAD, Symptom.NOT_REACHED),
         )
+        attempt = _Attempt(result=blank, runtime=runtime)
         availability = runtime.probe()
         if not availability.available:
             return replace(
-                blank,
-                outcome=replace(
-                    blank.outcome, symptom=Symptom.UNAVAILABLE, detail=availability.reason
+                attempt,
+                result=replace(
+                    blank,
+                    outcome=replace(
+                        blank.outcome, symptom=Symptom.UNAVAILABLE, detail=availability.reason
+                    ),
+                    reason=availability.reason,
                 ),
-                reason=availability.reason,
             )
         misfit = self._misfit(artifact)
         if misfit:
             outcome = replace(blank.outcome, stage=Stage.COMPARE, symptom=Symptom.MISMATCH)
-            return replace(blank, outcome=outcome, verdict=Verdict.FAIL, reason=misfit)
+            failed = replace(blank, outcome=outcome, verdict=Verdict.FAIL, reason=misfit)
+            return replace(attempt, result=failed)
         self.say(f"{blank.target}: {self.samples.count} samples in {runtime.title}")
         try:
-            recording = self.runner.run(runtime, artifact, self.samples)
+            plain = self.runner.run(runtime, artifact, self.samples, again=True)
         except WorkFailure as error:
-            return replace(
+            failed = replace(
                 blank,
                 outcome=_failed(runtime, artifact, error),
                 verdict=Verdict.FAIL,
                 reason=f"{error.symptom} at {error.stage}: {error.message}",
             )
-        return self._compared(blank, recording, runtime)
+            return replace(attempt, result=failed)
+        return replace(attempt, plain=plain)
 
     def _misfit(self, artifact: Artifact) -> str:
         """Say why an artifact cannot be compared at all, or nothing."""
@@ -112,10 +150,13 @@ class Validator:
         truth = self._truth(0)
         if _is_scores(truth) and truth.shape == first.shape:
             agreement = top1_agreement(truth, first)
-            least = THRESHOLDS[artifact.precision].top1
+            least = self.thresholds[artifact.precision].top1
             if self.samples.labels is not None and agreement < least:
                 text = f"top-1 agreement {agreement:.2%} is below {least:.1%}"
                 verdict, reason = Verdict.FAIL, "; ".join(filter(None, (reason, text)))
+        if recording.deterministic is False:
+            text = "the same input gave other outputs the second time"
+            verdict, reason = Verdict.FAIL, "; ".join(filter(None, (reason, text)))
         return replace(
             blank,
             outcome=_outcome(
@@ -127,15 +168,15 @@ class Validator:
             outputs=outputs,
             top1_agreement=agreement,
             accuracy=self._accuracy(first),
+            deterministic=recording.deterministic,
             verdict=verdict,
             reason=reason,
-            layers=self._layers(artifact, runtime, recording),
         )
 
     def _judge_outputs(
         self, recording: Run, artifact: Artifact
     ) -> tuple[dict[str, Metrics], Verdict, str]:
-        limits = THRESHOLDS[artifact.precision]
+        limits = self.thresholds[artifact.precision]
         outputs: dict[str, Metrics] = {}
         verdicts, reasons = [], []
         for index, spec in enumerate(self.reference.outputs):
@@ -151,64 +192,82 @@ class Validator:
                 reasons.append(f"output {spec.name}: {reason}")
         return outputs, worst(verdicts), "; ".join(reasons)
 
-    def _layers(self, artifact: Artifact, runtime: Runtime, plain: Run) -> LayersResult:
-        """Run once more with every mapped tensor shown, and compare each with the reference's."""
-        spine, mapped = self.reference.spine, artifact.layer_map.mapped()
-        if not runtime.taps:
-            blind = LayerResult(mapped=False, reason=f"{runtime.title} shows no inner tensors")
-            return LayersResult(rows=dict.fromkeys(spine.ids(), blind))
-        if not mapped or self.reference.tapped is None:
-            return LayersResult(rows={each: _unmapped(artifact, each) for each in spine.ids()})
-        names = list(dict.fromkeys(place.tensor for place in mapped.values() if place.tensor))
-        head = self.samples.head(self.reference.layer_samples)
-        try:
-            recording = self.runner.run(runtime, artifact, head, names)
-        except WorkFailure as error:
-            return LayersResult(outcome=_failed(runtime, artifact, error))
-        rows = {
-            each: self._layer(artifact, recording, self.reference.tapped, each)
-            for each in spine.ids()
-        }
+    def _layers(self, attempts: Sequence[_Attempt]) -> tuple[list[LayersResult], int]:
+        """Compare the layers of all targets, and say on how many samples."""
+        found = [self._unshown(each) for each in attempts]
+        seen = [each for each, blind in zip(attempts, found, strict=True) if blind is None]
+        source = self.reference.source
+        if source is None or not seen:
+            return [each or LayersResult() for each in found], 0
+        count, measured = self._measured(source, seen, min(self.samples.count, LAYER_SAMPLES))
+        shown = (self._layers_result(*pair) for pair in zip(seen, measured, strict=True))
+        return [each or next(shown) for each in found], count
+
+    def _measured(
+        self, source: Artifact, attempts: Sequence[_Attempt], count: int
+    ) -> tuple[int, list[TargetRecord | WorkFailure]]:
+        """Measure; where an interval straddles a limit, on more samples up to a cap."""
+        subjects = [
+            Subject(artifact=each.result.artifact, runtime=each.runtime, plain=each.plain)
+            for each in attempts
+            if each.plain is not None
+        ]
+        measurer = Measurer(
+            runner=self.runner,
+            source=source,
+            truth=self.reference.runtime,
+            separable=self.reference.separable,
+            samples=self.samples,
+            store=self.store,
+            say=self.say,
+        )
+        spine = self.reference.spine
+        mapped = {layer for each in subjects for layer in each.places()}
+        layers = [layer for layer in spine.ids() if layer in mapped]
+        records = measurer.measure(subjects, chunks(spine, layers, 0, count, self.memory))
+        most = min(self.samples.count, MOST_LAYER_SAMPLES)
+        if count < most and any(
+            self._undecided(*pair) for pair in zip(attempts, records, strict=True)
+        ):
+            more = measurer.measure(subjects, chunks(spine, layers, count, most, self.memory))
+            for index, later in enumerate(more):
+                record = records[index]
+                if isinstance(record, WorkFailure) or isinstance(later, WorkFailure):
+                    records[index] = record if isinstance(record, WorkFailure) else later
+                else:
+                    record.extend(later)
+            count = most
+        return count, records
+
+    def _undecided(self, attempt: _Attempt, record: TargetRecord | WorkFailure) -> bool:
+        rows = self._layers_result(attempt, record).rows.values()
+        return any(row.verdict is Verdict.INCONCLUSIVE for row in rows)
+
+    def _unshown(self, attempt: _Attempt) -> LayersResult | None:
+        """The layers of a target that shows none, or ``None`` if it does."""
+        spine, artifact = self.reference.spine, attempt.result.artifact
+        if not attempt.runtime.taps:
+            reason = f"{attempt.runtime.title} shows no inner tensors"
+            blind = LayerResult(mapped=False, reason=reason)
+            return LayersResult(rows=dict.fromkeys(spine.ids(), blind), isolation=reason)
+        if not artifact.layer_map.mapped() or self.reference.source is None:
+            return LayersResult(rows={each: unmapped(artifact, each) for each in spine.ids()})
+        return None
+
+    def _layers_result(self, attempt: _Attempt, record: TargetRecord | WorkFailure) -> LayersResult:
+        artifact, runtime = attempt.result.artifact, attempt.runtime
+        if isinstance(record, WorkFailure):
+            return LayersResult(outcome=_failed(runtime, artifact, record))
+        spine = self.reference.spine
+        rows = layer_rows(artifact, spine, record, self.thresholds[artifact.precision])
         return LayersResult(
             rows=rows,
-            outcome=_outcome(
-                runtime, artifact, Stage.COMPARE, Symptom.OK, seconds=sum(recording.seconds)
-            ),
-            observer_effect=any(
-                not np.array_equal(
-                    plain.output(spec)[: head.count],
-                    recording.output(spec),
-                    equal_nan=spec.dtype.startswith("float"),
-                )
-                for spec in artifact.signature.outputs
-            ),
-            first_failure=self._first_failure(rows),
+            outcome=_outcome(runtime, artifact, Stage.COMPARE, Symptom.OK, seconds=record.seconds),
+            observer_effect=record.observer_effect,
+            introduced=first_introduced(rows),
+            isolation=record.isolation,
+            first_failure=first_failure(spine, rows),
         )
-
-    def _layer(self, artifact: Artifact, recording: Run, truth: Run, layer: str) -> LayerResult:
-        place = artifact.layer_map.place(layer)
-        its = self.reference.layer_map.place(layer)
-        if place.tensor is None or its.tensor is None:
-            return _unmapped(artifact, layer)
-        expected = truth.tap(its.tensor)
-        actual = recording.tap(place.tensor, place.permutation)
-        if place.reshaped and actual.size == expected.size:
-            actual = actual.reshape(expected.shape)
-        if expected.shape != actual.shape:
-            reason = f"its tensor is {list(actual.shape[1:])}, not {list(expected.shape[1:])}"
-            return LayerResult(mapped=False, reason=reason, verdict=Verdict.FAIL)
-        metrics = measure(expected, actual)
-        single = artifact.precision == "float32"  # which is what the noise floors are of
-        floor = self.reference.noise_floors.get(layer) if single else None
-        verdict, ratio = judge_layer(metrics, floor, THRESHOLDS[artifact.precision])
-        return LayerResult(mapped=True, metrics=metrics, drift_ratio=ratio, verdict=verdict)
-
-    def _first_failure(self, rows: dict[str, LayerResult]) -> str | None:
-        failing = {layer for layer, row in rows.items() if row.verdict is Verdict.FAIL}
-        for layer in self.reference.spine.layers:
-            if layer.id in failing and not failing.intersection(layer.inputs):
-                return layer.id
-        return None
 
     def _truth(self, index: int) -> NDArray[Any]:
         return self.reference.whole.output(self.reference.outputs[index])
@@ -227,12 +286,24 @@ def runtimes_for(format_: Format) -> list[type[Runtime]]:
     return [each for each in RUNTIMES if format_ in each.formats and not each.reference_only]
 
 
-def _unmapped(artifact: Artifact, layer: str) -> LayerResult:
-    place = artifact.layer_map.place(layer)
-    reason = str(place.absence or Absence.UNEXPLAINED)
-    reason += f" into {place.into}" if place.into else ""
-    reason += f": {place.detail}" if place.detail else ""
-    return LayerResult(mapped=False, reason=reason)
+def with_layers(result: TargetResult, layers: LayersResult) -> TargetResult:
+    """Return a target's result with its layers, which can only make the verdict worse."""
+    result = replace(result, layers=layers)
+    alone = {layer: row.isolated for layer, row in layers.rows.items() if row.isolated is not None}
+    # what more inputs could still decide either way is no remark on the whole model
+    judged = {
+        layer: each.verdict
+        for layer, each in alone.items()
+        if each.verdict is not Verdict.INCONCLUSIVE
+    }
+    verdict = worst([result.verdict, *judged.values()])
+    if verdict is result.verdict:
+        return result
+    blamed = next(layer for layer, each in judged.items() if each is verdict)
+    ratio = alone[blamed].ratio
+    figure = f"drift ratio {ratio.value:.3g}" if ratio is not None else "SQNR below the limit"
+    reason = f"layer {blamed} introduces more than rounding ({figure})"
+    return replace(result, verdict=verdict, reason="; ".join(filter(None, (result.reason, reason))))
 
 
 def _is_scores(outputs: NDArray[Any]) -> bool:

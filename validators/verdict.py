@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from .metrics import Metrics
-
-UNIT_ROUNDOFF_FLOAT32 = 2.0**-24
+from .ratio import Ratio
 
 
 class Verdict(StrEnum):
     """What a comparison says. ``NOT_RUN`` is never a pass."""
 
     PASS = "pass"
+    INCONCLUSIVE = "inconclusive"
     WARN = "warn"
     FAIL = "fail"
     NOT_RUN = "not run"
@@ -28,24 +27,30 @@ class Thresholds:
     Attributes:
         warn_db: Least SQNR without a remark.
         fail_db: Least SQNR that is not a failure.
-        warn_ratio: Largest ratio of drift to the noise floor without a remark.
-        fail_ratio: Largest ratio that is not a failure.
+        isolated_db: Least SQNR of a layer alone, where its noise is not known.
+        warn_ratio: Largest drift ratio without a remark.
+        fail_ratio: Largest drift ratio that is not a failure.
         top1: Least share of samples with the reference's top-1 class, for a classifier.
     """
 
     warn_db: float
     fail_db: float
+    isolated_db: float
     warn_ratio: float
     fail_ratio: float
     top1: float
 
 
 THRESHOLDS: dict[str, Thresholds] = {
-    "float32": Thresholds(warn_db=90.0, fail_db=70.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.999),
-    "float16": Thresholds(warn_db=45.0, fail_db=30.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.995),
+    "float32": Thresholds(
+        warn_db=90.0, fail_db=70.0, isolated_db=100.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.999
+    ),
+    "float16": Thresholds(
+        warn_db=45.0, fail_db=30.0, isolated_db=55.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.995
+    ),
 }
 
-_ORDER = (Verdict.PASS, Verdict.WARN, Verdict.NOT_RUN, Verdict.FAIL)
+_ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.NOT_RUN, Verdict.FAIL)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -68,36 +73,52 @@ def judge_output(metrics: Metrics, limits: Thresholds) -> tuple[Verdict, str]:
     return Verdict.PASS, ""
 
 
-def judge_layer(
-    metrics: Metrics, floor: float | None, limits: Thresholds
-) -> tuple[Verdict, float | None]:
-    """Judge the accumulated drift of one layer.
+def judge_accumulated(metrics: Metrics, ratio: Ratio | None, limits: Thresholds) -> Verdict:
+    """Judge what has accumulated up to a layer.
 
-    A layer fails if its error is large both for a model's result and beside the noise that a
-    legitimate implementation has at this place; each alone may be the nature of the layer.
+    It fails if its error is large both for a model's result and beside the noise that a legitimate
+    implementation has at this place; each alone may be the nature of the model.
 
     Args:
         metrics: Of the layer's tensor against the float64 reference.
-        floor: Relative RMS error there of the source model in the artifact's precision; ``None``
-            where it is not known.
+        ratio: The drift ratio; ``None`` where the noise is not known.
         limits: The thresholds.
-
-    Returns:
-        The verdict and the drift ratio (``None`` without a floor).
     """
-    ratio = None
-    if floor is not None:
-        least = UNIT_ROUNDOFF_FLOAT32 / 3**0.5
-        ratio = metrics.relative_rms / max(floor, least)
-        if math.isnan(ratio):  # both err on a reference of zeros
-            return Verdict.WARN if metrics.same_nonfinite else Verdict.FAIL, None
     if not metrics.same_nonfinite:
-        return Verdict.FAIL, ratio
-    if metrics.sqnr_db >= limits.warn_db or (ratio is not None and ratio <= limits.warn_ratio):
-        return Verdict.PASS, ratio
-    if metrics.sqnr_db < limits.fail_db and (ratio is None or ratio > limits.fail_ratio):
-        return Verdict.FAIL, ratio
-    return Verdict.WARN, ratio
+        return Verdict.FAIL
+    if metrics.sqnr_db >= limits.warn_db:
+        return Verdict.PASS
+    small = metrics.sqnr_db < limits.fail_db
+    if ratio is None:
+        return Verdict.FAIL if small else Verdict.WARN
+    verdict = _judge_ratio(ratio, limits)
+    return Verdict.WARN if verdict is Verdict.FAIL and not small else verdict
+
+
+def judge_isolated(metrics: Metrics, ratio: Ratio | None, limits: Thresholds) -> Verdict:
+    """Judge what a layer introduces on its own.
+
+    Args:
+        metrics: Of the layer's tensor, when it was fed the reference's own values.
+        ratio: The drift ratio; ``None`` where the noise is not known.
+        limits: The thresholds.
+    """
+    if not metrics.same_nonfinite:
+        return Verdict.FAIL
+    if ratio is None:
+        return Verdict.PASS if metrics.sqnr_db >= limits.isolated_db else Verdict.WARN
+    return _judge_ratio(ratio, limits)
+
+
+def _judge_ratio(ratio: Ratio, limits: Thresholds) -> Verdict:
+    """A verdict only where the whole interval is on one side of a limit."""
+    if ratio.low > limits.fail_ratio:
+        return Verdict.FAIL
+    if ratio.high <= limits.warn_ratio:
+        return Verdict.PASS
+    if ratio.low > limits.warn_ratio and ratio.high <= limits.fail_ratio:
+        return Verdict.WARN
+    return Verdict.INCONCLUSIVE
 
 
 def _nonfinite(metrics: Metrics) -> str:

@@ -9,11 +9,11 @@ from .. import __version__
 from ..artifact import Artifact
 from ..layers import Spine
 from ..outcome import Outcome
-from ..validators.metrics import finite_or_text
-from ..validators.results import LayerResult, TargetResult, Validation
+from ..validators.metrics import Metrics
+from ..validators.results import Drift, LayerResult, TargetResult, Validation
 from .manifest import outcome_json, versions
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 class Conversion(Protocol):
@@ -142,11 +142,14 @@ def _target(result: TargetResult) -> dict[str, Any]:
         "outputs": {name: metrics.to_json() for name, metrics in result.outputs.items()},
         "top1_agreement": result.top1_agreement,
         "accuracy": result.accuracy,
+        "deterministic": result.deterministic,
         "load_seconds": result.load_seconds,
         "run_seconds": result.run_seconds,
         "layers": {
             "outcome": outcome_json(result.layers.outcome) if result.layers.outcome else None,
             "observer_effect": result.layers.observer_effect,
+            "introduced": result.layers.introduced,
+            "isolation": result.layers.isolation,
             "first_failure": result.layers.first_failure,
             "mapped": sum(row.mapped for row in rows),
             "unexplained": sum(row.reason.startswith("unexplained") for row in rows),
@@ -160,7 +163,24 @@ def _layer(runtime: str, row: LayerResult) -> dict[str, Any]:
         "runtime": runtime,
         "mapped": row.mapped,
         "reason": row.reason,
+        "tensor": row.tensor,
+        "cluster": list(row.cluster),
+        "confidence": row.confidence,
         "metrics": row.metrics.to_json() if row.metrics else None,
-        "drift_ratio": finite_or_text(row.drift_ratio),
+        "accumulated": _drift(row.accumulated, None, row.gain),
+        "isolated": _drift(row.isolated, row.isolated_metrics, None),
         "verdict": row.verdict.value,
+    }
+
+
+def _drift(
+    drift: Drift | None, metrics: Metrics | None, gain: float | None
+) -> dict[str, Any] | None:
+    if drift is None:
+        return None
+    unknown: dict[str, Any] = {"ratio": None, "low": None, "high": None}
+    return {
+        **(drift.ratio.to_json() if drift.ratio is not None else unknown),
+        **({"metrics": metrics.to_json()} if metrics is not None else {"gain": gain}),
+        "verdict": drift.verdict.value,
     }

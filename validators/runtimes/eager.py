@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from ...artifact import Artifact
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ...artifact import Artifact, TensorSpec
 from ...errors import SourceError
 from ...formats import EXPORTED
 from ...worker import IN_PROCESS
-from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
+from ..runtime import (
+    Arrays,
+    RunResult,
+    Runtime,
+    Session,
+    cut_signature,
+    fed_name,
+    register_runtime,
+)
 from ..taps.exported import NodeRunner
+from ..taps.summation import with_sequential_error
 from ..tensors import named_outputs, one_thread, to_torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Eager(Runtime):
@@ -22,20 +39,47 @@ class _Eager(Runtime):
     place = IN_PROCESS
     packages = ("torch",)
     taps = True
-    double = False
+    cuts = True
+    double: ClassVar[bool] = False
+    rounding: ClassVar[str | None] = None
+    onednn: ClassVar[bool] = True
+    sequential: ClassVar[bool] = False
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
+        return self._open_cut(artifact, taps, ())
+
+    def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
         import torch
 
-        program = torch.export.load(artifact.path)
-        runner = NodeRunner(program, taps=taps, path=artifact.path, double=self.double)
-        return _EagerSession(artifact, runner)
+        status = artifact.path.stat()
+        runner = NodeRunner(
+            _program(artifact.path, status.st_mtime_ns, status.st_size),
+            taps=taps,
+            cuts=[each.name for each in cuts],
+            path=artifact.path,
+            double=self.double,
+            rounding=getattr(torch, self.rounding) if self.rounding else None,
+            after=with_sequential_error if self.sequential else None,
+        )
+        return _EagerSession(artifact, cuts, runner, onednn=self.onednn)
+
+
+@functools.lru_cache(maxsize=1)
+def _program(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
+    """A program, loaded once for all runs of a validation; they do not change it."""
+    import torch
+
+    return torch.export.load(path)
 
 
 class _EagerSession(Session):
-    def __init__(self, artifact: Artifact, runner: NodeRunner) -> None:
-        super().__init__(artifact.signature)
+    def __init__(
+        self, artifact: Artifact, cuts: Sequence[TensorSpec], runner: NodeRunner, *, onednn: bool
+    ) -> None:
+        super().__init__(cut_signature(artifact, cuts))
         self._runner = runner
+        self._onednn = onednn
+        self._cuts = {fed_name(each.name): each.name for each in cuts}
         names = [spec.name for spec in artifact.signature.inputs]
         if len(names) != len(runner.inputs):
             raise SourceError(
@@ -47,9 +91,13 @@ class _EagerSession(Session):
         self._placeholders = dict(zip(names, own, strict=True))
 
     def _run(self, inputs: Arrays) -> RunResult:
-        tensors = {self._placeholders[name]: to_torch(array) for name, array in inputs.items()}
-        with one_thread():
-            run = self._runner.run(tensors)
+        import torch
+
+        tensors = {name: to_torch(array) for name, array in inputs.items()}
+        feeds = {node: tensors.pop(name) for name, node in self._cuts.items()}
+        given = {self._placeholders[name]: tensor for name, tensor in tensors.items()}
+        with one_thread(), torch.backends.mkldnn.flags(enabled=self._onednn):
+            run = self._runner.run(given, feeds)
         return RunResult(outputs=named_outputs(run.outputs, self.signature), taps=run.taps)
 
 
@@ -62,6 +110,37 @@ class EagerFloat32(_Eager):
 
     name = "eager-float32"
     title = "eager PyTorch (float32)"
+
+
+@register_runtime
+class EagerFloat32Native(_Eager):
+    """Eager PyTorch without oneDNN: another legitimate order of sums, for the noise floor."""
+
+    name = "eager-float32-native"
+    title = "eager PyTorch (float32, without oneDNN)"
+    reference_only = True
+    onednn = False
+
+
+@register_runtime
+class EagerFloat32Sequential(_Eager):
+    """Eager PyTorch with the error that sums have if they are made term by term."""
+
+    name = "eager-float32-sequential"
+    title = "eager PyTorch (float32, sums term by term)"
+    reference_only = True
+    sequential = True
+
+
+@register_runtime
+class EagerFloat16Weights(_Eager):
+    """Eager PyTorch with weights rounded to float16, which compute in float32 term by term."""
+
+    name = "eager-float16-weights"
+    title = "eager PyTorch (float16 weights)"
+    reference_only = True
+    rounding = "float16"
+    sequential = True
 
 
 @register_runtime

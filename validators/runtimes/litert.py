@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ...artifact import Artifact
+from ...artifact import Artifact, Signature, TensorSpec
 from ...errors import SourceError
 from ...formats import TFLITE
-from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
+from ..cutting.tflite import cut
+from ..runtime import Arrays, RunResult, Runtime, Session, cut_signature, register_runtime
 from ..taps.names import require_names
 from ..taps.tflite import expose
 
@@ -25,23 +27,31 @@ class _LiteRT(Runtime):
     formats = (TFLITE,)
     packages = ("ai-edge-litert", "flatbuffers")
     taps = True
+    cuts = True
     resolver: ClassVar[str]
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
+        # of the shipped file with taps too: it is what says that the file is damaged
+        interpreter = self._load(model_path=str(artifact.path))
+        if not taps:
+            return _LiteRTSession(artifact, artifact.signature, interpreter, {})
+        instrumented = expose(artifact.path, taps)
+        interpreter = self._load(model_content=instrumented.content)
+        return _LiteRTSession(artifact, artifact.signature, interpreter, instrumented.tensors)
+
+    def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
+        pieces = cut(artifact.path, taps, [each.name for each in cuts])
+        interpreter = self._load(model_content=pieces.content)
+        return _LiteRTSession(artifact, cut_signature(artifact, cuts), interpreter, pieces.tensors)
+
+    def _load(self, **model: Any) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        options = {
-            "experimental_op_resolver_type": getattr(OpResolverType, self.resolver),
-            "num_threads": 1,
-        }
-        # of the shipped file with taps too: it is what says that the file is damaged
-        interpreter = Interpreter(model_path=str(artifact.path), **options)
-        shown: dict[str, int] = {}
-        if taps:
-            instrumented = expose(artifact.path, taps)
-            interpreter = Interpreter(model_content=instrumented.content, **options)
-            shown = instrumented.tensors
-        return _LiteRTSession(artifact, interpreter, shown)
+        return Interpreter(
+            **model,
+            experimental_op_resolver_type=getattr(OpResolverType, self.resolver),
+            num_threads=1,
+        )
 
 
 @register_runtime
@@ -63,8 +73,10 @@ class LiteRTBuiltin(_LiteRT):
 
 
 class _LiteRTSession(Session):
-    def __init__(self, artifact: Artifact, interpreter: Any, taps: dict[str, int]) -> None:
-        super().__init__(artifact.signature)
+    def __init__(
+        self, artifact: Artifact, signature: Signature, interpreter: Any, taps: dict[str, int]
+    ) -> None:
+        super().__init__(signature)
         self.interpreter = interpreter
         self._taps = taps
         inputs = {each["name"]: each["index"] for each in interpreter.get_input_details()}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ...artifact import Artifact
+from ...artifact import Artifact, Signature, TensorSpec
 from ...formats import ONNX
-from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
+from ..cutting.onnx import cut
+from ..runtime import Arrays, RunResult, Runtime, Session, cut_signature, register_runtime
 from ..taps.names import require_names
 from ..taps.onnx import expose
 
@@ -29,30 +32,41 @@ class OnnxRuntime(Runtime):
     formats = (ONNX,)
     packages = ("onnxruntime", "onnx")
     taps = True
+    cuts = True
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
-        import onnxruntime
+        if not taps:
+            return _OnnxSession(artifact, artifact.signature, _load(artifact.path), taps)
+        native = _load(artifact.path, expose(artifact.path, taps))
+        return _OnnxSession(artifact, artifact.signature, native, taps)
 
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        model: str | bytes = str(artifact.path)
-        if taps:
-            model = expose(artifact.path, taps)
-            # a model in memory has no folder of its own to find weights in
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path",
-                str(artifact.path.resolve().parent),
-            )
-        native = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return _OnnxSession(artifact, native, taps)
+    def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
+        native = _load(artifact.path, cut(artifact.path, taps, cuts))
+        return _OnnxSession(artifact, cut_signature(artifact, cuts), native, taps)
+
+
+def _load(path: Path, instrumented: bytes | None = None) -> Any:
+    """Load a file, or an instrumented model in its place."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # a model in memory has no folder of its own to find weights in
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
+    )
+    model = str(path) if instrumented is None else instrumented
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _OnnxSession(Session):
-    def __init__(self, artifact: Artifact, native: Any, taps: list[str]) -> None:
-        super().__init__(artifact.signature)
+    def __init__(
+        self, artifact: Artifact, signature: Signature, native: Any, taps: list[str]
+    ) -> None:
+        super().__init__(signature)
         self._native = native
         self._outputs = [spec.name for spec in self.signature.outputs]
         self._taps = taps

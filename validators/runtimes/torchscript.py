@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...artifact import Artifact
+from ...artifact import Artifact, Signature, TensorSpec
 from ...errors import SourceError
 from ...formats import TORCHSCRIPT
-from ..runtime import Arrays, RunResult, Runtime, Session, register_runtime
+from ..cutting.torchscript import cut
+from ..runtime import Arrays, RunResult, Runtime, Session, cut_signature, register_runtime
 from ..taps.torchscript import expose
 from ..tensors import named_outputs, one_thread, to_numpy, to_torch
 
@@ -26,32 +27,50 @@ class TorchScript(Runtime):
     formats = (TORCHSCRIPT,)
     packages = ("torch",)
     taps = True
+    cuts = True
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
-        import torch
+        module = _load(artifact)
+        forward = expose(module, taps, artifact.path) if taps else module.forward
+        return _TorchScriptSession(artifact.signature, module, forward, taps)
 
-        module = torch.jit.load(str(artifact.path), map_location="cpu")  # type: ignore[no-untyped-call]
-        return _TorchScriptSession(artifact, module, taps)
+    def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
+        module = _load(artifact)
+        forward = cut(module, taps, [each.name for each in cuts], artifact.path)
+        return _TorchScriptSession(cut_signature(artifact, cuts), module, forward, taps, len(cuts))
+
+
+def _load(artifact: Artifact) -> Any:
+    import torch
+
+    return torch.jit.load(str(artifact.path), map_location="cpu")  # type: ignore[no-untyped-call]
 
 
 class _TorchScriptSession(Session):
-    def __init__(self, artifact: Artifact, module: Any, taps: list[str]) -> None:
-        super().__init__(artifact.signature)
+    def __init__(
+        self,
+        signature: Signature,
+        module: Any,
+        forward: Callable[..., Any],
+        taps: list[str],
+        fed: int = 0,
+    ) -> None:
+        super().__init__(signature)
         self._taps = taps
-        self._forward: Callable[..., Any] = (
-            expose(module, taps, artifact.path) if taps else module.forward
-        )
+        self._fed = fed
+        self._forward = forward
         self._arguments = module.forward.schema.arguments[1:]  # the first one is the module
 
     def _run(self, inputs: Arrays) -> RunResult:
         tensors = {name: to_torch(array) for name, array in inputs.items()}
+        fed = [tensors.pop(name) for name in list(inputs)[len(inputs) - self._fed :]]
         arguments = [_take(each.name, each.type, tensors, each) for each in self._arguments]
         if tensors:
             raise SourceError(f"the module has no arguments for {', '.join(tensors)}")
         with one_thread():
-            result = self._forward(*arguments)
+            result = self._forward(*arguments, *fed)
         shown: tuple[Any, ...] = ()
-        if self._taps:
+        if self._taps or self._fed:
             result, shown = result[0], result[1:]
         return RunResult(
             outputs=named_outputs(result, self.signature),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,9 @@ class NodeRunner:
         program: What to run; it is not changed.
         taps: Names of nodes to show.
         path: The program's file, for messages.
+        cuts: Names of nodes whose readers are fed what ``run`` is given instead of their values.
+        rounding: Type that every floating point weight is rounded to and back.
+        after: What to make of each node's value before it is shown and read.
         double: Run in float64: weights, inputs and constants of every floating point type are
             promoted, every such type in an operator's arguments is replaced, and the default type
             is float64 too, so that nothing rounds to a shorter type on the way.
@@ -88,28 +91,45 @@ class NodeRunner:
         program: torch.export.ExportedProgram,
         *,
         taps: Sequence[str] = (),
+        cuts: Sequence[str] = (),
         path: Path,
         double: bool = False,
+        rounding: torch.dtype | None = None,
+        after: Callable[[torch.fx.Node, Any], Any] | None = None,
     ) -> None:
         self._double = double
+        self._after = after
         self._taps = frozenset(taps)
-        _require_tensors(program, self._taps, path)
-        self._given = list(_given(program, double=double))
+        self._cuts = frozenset(cuts)
+        _require_tensors(program, self._taps | self._cuts, path)
+        self._given = list(_given(program, double=double, rounding=rounding))
         self._attributes = _attributes(program.graph_module, double=double)
         self._steps = list(_steps(program.graph, double=double))
         specs = program.graph_signature.output_specs
         self._is_output = [spec.kind.name == "USER_OUTPUT" for spec in specs]
         self.inputs = [each.input for each in self._given if each.input is not None]
 
-    def run(self, inputs: Mapping[str, torch.Tensor]) -> NodeRun:
-        """Run the program once on inputs by placeholder name; they may be written to."""
+    def run(
+        self,
+        inputs: Mapping[str, torch.Tensor],
+        feeds: Mapping[str, torch.Tensor] | None = None,
+    ) -> NodeRun:
+        """Run the program once.
+
+        Args:
+            inputs: Placeholder name → value; they may be written to.
+            feeds: Value of each node in ``cuts``, as its readers get it; they may be written to.
+        """
         import torch
 
         run = NodeRun()
+        feeds = feeds or {}
         with torch.no_grad(), _default_dtype(torch.float64 if self._double else None):
             values = {each.node: self._begin(each, inputs, run) for each in self._given}
             for step in self._steps:
                 self._run_step(step, values, run)
+                if step.node.name in self._cuts:
+                    values[step.node] = feeds[step.node.name]
         return run
 
     def _begin(self, given: Given, inputs: Mapping[str, torch.Tensor], run: NodeRun) -> Any:
@@ -140,11 +160,13 @@ class NodeRunner:
                 values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
             except _OPERATOR_ERRORS as error:
                 raise self._failure(node, error) from error
+            if self._after is not None:
+                values[node] = self._after(node, values[node])
         if node.name in self._taps:
             # a copy, now: an in-place operator further down may write to this memory
             run.taps[node.name] = to_numpy(values[node])
         for finished in step.last:
-            del values[finished]
+            values.pop(finished, None)
 
     def _failure(self, node: torch.fx.Node, error: Exception) -> Exception:
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -176,7 +198,9 @@ def _require_tensors(
             )
 
 
-def _given(program: torch.export.ExportedProgram, *, double: bool) -> Iterator[Given]:
+def _given(
+    program: torch.export.ExportedProgram, *, double: bool, rounding: torch.dtype | None
+) -> Iterator[Given]:
     """What each placeholder is fed, in order."""
     import torch
     from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
@@ -196,6 +220,8 @@ def _given(program: torch.export.ExportedProgram, *, double: bool) -> Iterator[G
         value = program.state_dict.get(target, program.constants.get(target))
         # In float32 a parameter stays one, with its requires_grad: matmul chooses its kernel by
         # that even where no gradients are kept, and the bits are to be those of the module.
+        if rounding is not None and isinstance(value, torch.Tensor) and value.is_floating_point():
+            value = value.detach().to(rounding).to(value.dtype)
         if double and isinstance(value, torch.Tensor):
             value = _promoted(value)
         # which buffer an in-place operator writes to is hidden behind views; most are small

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ...errors import SourceError
 from .names import require_names
@@ -25,12 +26,8 @@ def expose(path: Path, taps: Iterable[str]) -> bytes:
         SourceError: There is no such value, or the file is damaged.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise SourceError(f"{path.name} is no ONNX model, or it is truncated: {error}") from error
+    model = load(path)
     graph = model.graph
     made = {name for node in graph.node for name in node.output if name}
     known = made | {each.name for each in graph.input}
@@ -40,3 +37,18 @@ def expose(path: Path, taps: Iterable[str]) -> bytes:
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in outputs)
     content: bytes = model.SerializeToString()
     return content
+
+
+def load(path: Path) -> Any:
+    """Return a model without the weights that lie in files of their own.
+
+    Raises:
+        SourceError: The file is damaged.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise SourceError(f"{path.name} is no ONNX model, or it is truncated: {error}") from error

@@ -51,7 +51,7 @@ def expose(path: Path, taps: Iterable[str]) -> Instrumented:
 
     content = path.read_bytes()
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    tensors = _choose(path, _computed(graph), list(taps))
+    tensors = choose(path, computed(graph), list(taps))
     if graph.OutputsIsNone():  # there is no offset to turn
         raise SourceError(f"{path.name} has no outputs")
     outputs = [int(index) for index in graph.OutputsAsNumpy()]
@@ -61,8 +61,8 @@ def expose(path: Path, taps: Iterable[str]) -> Instrumented:
     )
 
 
-def _computed(graph: Any) -> dict[str, list[int]]:
-    """Names of the tensors that are inputs or that operators write, with their indices.
+def computed(graph: Any) -> dict[str, list[int]]:
+    """Return the names of the tensors that are inputs or that operators write, with their indices.
 
     Constants do not count: they often share the name of the activation that they are added to.
     """
@@ -78,13 +78,18 @@ def _computed(graph: Any) -> dict[str, list[int]]:
     return found
 
 
-def _choose(path: Path, computed: dict[str, list[int]], taps: list[str]) -> dict[str, int]:
-    require_names("tensor", taps, computed, path)
-    twice = [name for name in taps if len(computed[name]) > 1]
+def choose(path: Path, known: dict[str, list[int]], names: list[str]) -> dict[str, int]:
+    """Return the one index of each name.
+
+    Raises:
+        SourceError: There is no such tensor, or a name belongs to two.
+    """
+    require_names("tensor", names, known, path)
+    twice = [name for name in names if len(known[name]) > 1]
     if twice:
-        listed = "; ".join(f"{name!r} is tensors {computed[name]}" for name in twice)
+        listed = "; ".join(f"{name!r} is tensors {known[name]}" for name in twice)
         raise SourceError(f"names in {path.name} that stand for several tensors: {listed}")
-    return {name: computed[name][0] for name in taps}
+    return {name: known[name][0] for name in names}
 
 
 def _field(table: Any, slot: int) -> int:

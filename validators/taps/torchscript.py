@@ -29,23 +29,45 @@ def expose(module: Any, taps: Sequence[str], path: Path) -> Callable[..., tuple[
         SourceError: There is no such value, it holds no tensor, or it is made in the body of a
             branch or loop, which may run never or many times.
     """
-    import torch
-
     # a graph of our own: each access inlines a fresh one (and copying it would renumber its values)
     graph: Any = module.inlined_graph
+    values = tensor_values(graph, taps, path)
+    show(graph, [values[name] for name in taps])
+    return function_of(module, graph)
+
+
+def tensor_values(graph: Any, names: Sequence[str], path: Path) -> dict[str, Any]:
+    """Return the values of a graph by name.
+
+    Raises:
+        SourceError: There is no such value, it holds no tensor, or it is made in a body.
+    """
     values = {
         value.debugName(): value
         for value in (*graph.inputs(), *(each for node in graph.nodes() for each in node.outputs()))
     }
-    inner = set(taps) & (_names_in_bodies(graph) - set(values))
+    inner = set(names) & (_names_in_bodies(graph) - set(values))
     if inner:
         raise SourceError(
             f"values in the bodies of branches or loops cannot be shown: {', '.join(sorted(inner))}"
         )
     tensors = {name for name, value in values.items() if value.type().kind() == "TensorType"}
-    require_names("tensor", taps, tensors, path)
-    for name in taps:
-        graph.registerOutput(_cloned(graph, values[name]))
+    require_names("tensor", names, tensors, path)
+    return {name: values[name] for name in names}
+
+
+def show(graph: Any, values: Sequence[Any]) -> dict[str, Any]:
+    """Register a copy of each value as a further result; return the copies by the value's name."""
+    copies = {value.debugName(): _cloned(graph, value) for value in values}
+    for each in copies.values():
+        graph.registerOutput(each)
+    return copies
+
+
+def function_of(module: Any, graph: Any) -> Callable[..., tuple[Any, ...]]:
+    """Return a function that runs a graph of a module with the module's own attributes."""
+    import torch
+
     graph.makeMultiOutputIntoTuple()
     function = torch._C._create_function_from_graph("forward", graph)
 

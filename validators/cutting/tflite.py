@@ -1,0 +1,67 @@
+"""TFLite files cut apart."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import SourceError
+from ..runtime import fed_name
+from ..taps.tflite import Instrumented, choose, computed
+
+
+def cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> Instrumented:
+    """Cut the first subgraph of a file.
+
+    The new file's inputs, also those of its signatures, are the old ones and one for each cut
+    tensor; its outputs are the old ones and the shown tensors.
+
+    Args:
+        path: A valid TFLite file; it is not changed.
+        taps: Names of tensors to show.
+        cuts: Names of tensors whose readers are fed.
+
+    Raises:
+        SourceError: There is no such tensor, a name belongs to two, or weights lie behind the
+            flatbuffer, where the schema's classes do not follow them.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = path.read_bytes()
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    if any(buffer.offset for buffer in model.buffers):
+        raise SourceError(f"{path.name} cannot be cut apart: its weights lie behind the flatbuffer")
+    graph = model.subgraphs[0]
+    known = computed(schema.Model.GetRootAs(content, 0).Subgraphs(0))
+    shown = choose(path, known, list(taps))
+    instead = {}
+    fed = []
+    for name, index in choose(path, known, list(cuts)).items():
+        tensor = copy.copy(graph.tensors[index])
+        tensor.name = fed_name(name).encode()
+        place = schema.TensorMapT()
+        place.name, place.tensorIndex = tensor.name, len(graph.tensors)
+        fed.append(place)
+        instead[index] = len(graph.tensors)
+        graph.tensors.append(tensor)
+    for operator in graph.operators:
+        if operator.inputs is not None:
+            operator.inputs = [instead.get(int(each), int(each)) for each in operator.inputs]
+    graph.inputs = [*(int(each) for each in graph.inputs), *instead.values()]
+    outputs = [int(each) for each in graph.outputs]
+    graph.outputs = list(dict.fromkeys((*outputs, *shown.values())))
+    for signature in model.signatureDefs or []:
+        if signature.subgraphIndex == 0:
+            signature.inputs = [*(signature.inputs or []), *fed]
+    return Instrumented(content=packed(model), tensors=shown)
+
+
+def packed(model: Any) -> bytes:
+    """Return a model of the schema's object classes as a file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,43 @@
+"""TorchScript graphs cut apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..taps.torchscript import function_of, show, tensor_values
+
+
+def cut(
+    module: Any, taps: Sequence[str], cuts: Sequence[str], path: Path
+) -> Callable[..., tuple[Any, ...]]:
+    """Return ``forward`` of a loaded module with values shown, and readers of others fed.
+
+    Args:
+        module: A ``ScriptModule`` as ``torch.jit.load`` returns it.
+        taps: Names of values to show.
+        cuts: Names of values whose readers are fed. What an operator writes to in place belongs
+            to one piece with all that shares its memory; such values are the caller's to leave out.
+        path: The file, for messages.
+
+    Returns:
+        A function of ``forward``'s own arguments and one tensor for each cut, which returns its
+        result, then the shown values.
+
+    Raises:
+        SourceError: There is no such value, or it holds no tensor.
+    """
+    import torch
+
+    graph: Any = module.inlined_graph
+    values = tensor_values(graph, [*taps, *cuts], path)
+    shown = show(graph, [values[name] for name in taps])
+    for number, name in enumerate(cuts):
+        value = values[name]
+        fed = graph.addInput(f"cut_{number}")
+        fed.setType(torch._C.TensorType.get())
+        # the copy that is shown stays that of the value itself
+        after = shown[name].node() if name in shown else value.node()
+        value.replaceAllUsesAfterNodeWith(after, fed)
+    return function_of(module, graph)

@@ -1,0 +1,323 @@
+"""The runs that show every layer, alone and in its place, and what they measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...artifact import Artifact
+from ...layers import Place
+from ...samples import Samples
+from ...worker import WorkFailure
+from ..metrics import measure
+from ..running import Run, Runner
+from ..runtime import RUNTIMES, Runtime
+from .noise import BASELINES, perturbed, perturbed_samples, rms_errors
+from .plan import Chunk
+from .records import LayerRecord, RecordStore, TargetRecord, record_key
+
+Arrays = dict[str, NDArray[Any]]
+
+_FED_TYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An artifact in one runtime, whose layers are to be measured.
+
+    Attributes:
+        artifact: The artifact.
+        runtime: Where it runs.
+        plain: The run of the untouched artifact over all samples.
+    """
+
+    artifact: Artifact
+    runtime: Runtime
+    plain: Run
+
+    def places(self) -> dict[str, Place]:
+        """Return the layers that have a tensor, with their places."""
+        return self.artifact.layer_map.mapped()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurer:
+    """Measures the layers of subjects against one source.
+
+    Attributes:
+        runner: Runs the artifacts.
+        source: The artifact that defines the spine.
+        truth: Name of the runtime that makes the reference of it.
+        separable: Layers that may be run alone; empty if the source has no float64 reference.
+        samples: The inputs.
+        store: What an earlier run measured.
+        say: Called with lines of progress.
+    """
+
+    runner: Runner
+    source: Artifact
+    truth: str
+    separable: frozenset[str]
+    samples: Samples
+    store: RecordStore = field(default_factory=RecordStore)
+    say: Callable[[str], None] = lambda text: None
+
+    def measure(
+        self, subjects: Sequence[Subject], parts: Sequence[Chunk]
+    ) -> list[TargetRecord | WorkFailure]:
+        """Measure every subject, chunk by chunk.
+
+        Returns:
+            For each subject its record, or how the run that shows its layers failed.
+        """
+        found: list[TargetRecord | WorkFailure] = [TargetRecord() for _ in subjects]
+        for number, part in enumerate(parts):
+            self.say(
+                f"layers: {len(part.layers)} on samples {part.start + 1} to {part.stop}"
+                f" (part {number + 1} of {len(parts)})"
+            )
+            chunk = _ChunkMeasurer(measurer=self, chunk=part)
+            try:
+                for index, subject in enumerate(subjects):
+                    record = found[index]
+                    if isinstance(record, WorkFailure):
+                        continue
+                    try:
+                        record.extend(chunk.record(subject))
+                    except WorkFailure as error:
+                        found[index] = error
+            finally:
+                chunk.discard()
+        return found
+
+
+@dataclass(kw_only=True)
+class _ChunkMeasurer:
+    """Measures subjects on one chunk; what several of them need is made once, when it is needed."""
+
+    measurer: Measurer
+    chunk: Chunk
+    _truth: Run | None = None
+    _noise: dict[tuple[str, tuple[str, ...]], dict[str, list[list[float]]]] = field(
+        default_factory=dict
+    )
+
+    def record(self, subject: Subject) -> TargetRecord:
+        """Measure a subject, or take what an earlier run measured of it."""
+        key = self._key(subject)
+        known = self.measurer.store.read(key)
+        if known is not None:
+            return known
+        record = self._measured(subject)
+        self.measurer.store.write(key, record)
+        return record
+
+    def discard(self) -> None:
+        """Free the disk."""
+        if self._truth is not None:
+            self._truth.discard()
+
+    def _key(self, subject: Subject) -> str:
+        samples, chunk = self._samples(), self.chunk
+        return record_key(
+            (
+                self.measurer.source.sha256,
+                self.measurer.truth,
+                subject.artifact.sha256,
+                subject.runtime.name,
+                subject.runtime.version(),
+                json.dumps(subject.artifact.layer_map.to_json(), sort_keys=True),
+                *chunk.layers,
+                "feeding",
+                *chunk.feeding,
+                *(f"{name}{array.dtype}{array.shape}" for name, array in samples.arrays.items()),
+                *(array.tobytes().hex() for array in samples.arrays.values()),
+            )
+        )
+
+    def _samples(self) -> Samples:
+        whole = self.measurer.samples
+        return Samples(
+            arrays={
+                name: np.asarray(array)[self.chunk.start : self.chunk.stop]
+                for name, array in whole.arrays.items()
+            },
+            origin=whole.origin,
+        )
+
+    def _measured(self, subject: Subject) -> TargetRecord:
+        places = {layer: place for layer, place in subject.places().items() if place.tensor}
+        shown = {layer: places[layer] for layer in self.chunk.layers if layer in places}
+        feeding = {layer: places[layer] for layer in self.chunk.feeding if layer in places}
+        record = TargetRecord()
+        # the shapes and types of the tensors that will be fed are those of a run
+        run = self._run(subject, {**shown, **feeding})
+        try:
+            record.observer_effect = self._differs(subject, run)
+            record.seconds = sum(run.seconds)
+            noise = self._noise_floors(subject.artifact.precision, tuple(shown), {})
+            for layer, place in shown.items():
+                record.layers[layer] = self._accumulated(layer, place, run, noise.get(layer, []))
+            record.isolation = self._isolate(subject, shown, feeding, run, record)
+        finally:
+            run.discard()
+        return record
+
+    def _run(
+        self, subject: Subject, shown: Mapping[str, Place], feeds: Arrays | None = None
+    ) -> Run:
+        taps = list(dict.fromkeys(str(place.tensor) for place in shown.values()))
+        return self.measurer.runner.run(
+            subject.runtime, subject.artifact, self._samples(), taps, feeds
+        )
+
+    def _differs(self, subject: Subject, run: Run) -> bool:
+        return any(
+            not np.array_equal(
+                subject.plain.output(spec)[self.chunk.start : self.chunk.stop],
+                run.output(spec),
+                equal_nan=spec.dtype.startswith("float"),
+            )
+            for spec in subject.artifact.signature.outputs
+        )
+
+    def _accumulated(
+        self, layer: str, place: Place, run: Run, noise: list[list[float]]
+    ) -> LayerRecord:
+        expected, actual = self._expected(layer), in_source_form(place, run)
+        if actual.shape != expected.shape and place.reshaped and actual.size == expected.size:
+            actual = actual.reshape(expected.shape)
+        if actual.shape != expected.shape:
+            shapes = f"{list(actual.shape[1:])}, not {list(expected.shape[1:])}"
+            return LayerRecord(misfit=f"its tensor is {shapes}")
+        pairs = zip(expected, actual, strict=True)
+        return LayerRecord(accumulated=[measure(*pair) for pair in pairs], noise=noise)
+
+    def _isolate(
+        self,
+        subject: Subject,
+        shown: Mapping[str, Place],
+        feeding: Mapping[str, Place],
+        run: Run,
+        record: TargetRecord,
+    ) -> str:
+        """Measure each layer alone; return why that cannot be, if so."""
+        if not subject.runtime.cuts:
+            return f"{subject.runtime.title} cannot run the layers of a model on their own"
+        if not self.measurer.separable:
+            return "the source has no reference in float64"
+        feeds, fed = self._feeds({**feeding, **shown}, run)
+        try:
+            alone = self._run(subject, shown, feeds)
+        except WorkFailure as error:
+            return f"the pieces of the model do not run: {error}"
+        try:
+            noise = self._noise_floors(subject.artifact.precision, tuple(shown), fed)
+            for layer, place in shown.items():
+                row = record.layers[layer]
+                if row.misfit:
+                    continue
+                measured = self._accumulated(layer, place, alone, noise.get(layer, []))
+                row.isolated, row.isolated_noise = measured.accumulated, measured.noise
+                row.misfit = measured.misfit
+        finally:
+            alone.discard()
+        return ""
+
+    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, Arrays]:
+        """The reference's values for each tensor, in the artifact's form, and by layer."""
+        feeds: Arrays = {}
+        fed: Arrays = {}
+        spine = self.measurer.source.spine
+        types = {each.id: each.dtype for each in spine.layers} if spine else {}
+        for layer, place in places.items():
+            if layer not in self.measurer.separable or types[layer] not in _FED_TYPES:
+                continue
+            actual = run.arrays.taps[str(place.tensor)]
+            expected = self._expected(layer)
+            if expected.dtype.kind == "f" and actual.dtype.kind != "f":
+                continue  # stored in another form, such as quantized
+            shaped = in_artifact_form(place, expected, actual.shape)
+            if shaped is None:
+                continue
+            with np.errstate(over="ignore", invalid="ignore"):
+                feeds.setdefault(str(place.tensor), shaped.astype(actual.dtype))
+                fed[layer] = expected.astype(types[layer])
+        return feeds, fed
+
+    def _expected(self, layer: str) -> NDArray[Any]:
+        if self._truth is None:
+            layers = [*self.chunk.layers, *self.chunk.feeding]
+            self._truth = self._run_source(RUNTIMES.get(self.measurer.truth)(), layers, None)
+        place = self.measurer.source.layer_map.place(layer)
+        return self._truth.tap(str(place.tensor), place.permutation)
+
+    def _run_source(
+        self, runtime: Runtime, layers: Sequence[str], feeds: Arrays | None, moved: bool = False
+    ) -> Run:
+        places = self.measurer.source.layer_map.mapped()
+        taps = [str(places[layer].tensor) for layer in layers]
+        samples = perturbed_samples(self._samples()) if moved else self._samples()
+        return self.measurer.runner.run(runtime, self.measurer.source, samples, taps, feeds)
+
+    def _noise_floors(
+        self, precision: str, layers: tuple[str, ...], fed: Arrays
+    ) -> dict[str, list[list[float]]]:
+        """Layer → RMS errors of each baseline, alone where layers are fed, else run through."""
+        if not self.measurer.separable:
+            return {}
+        key = (precision, (*layers, "fed", *fed))
+        if key not in self._noise:
+            self._noise[key] = self._measured_noise(precision, layers, fed)
+        return self._noise[key]
+
+    def _measured_noise(
+        self, precision: str, layers: tuple[str, ...], fed: Arrays
+    ) -> dict[str, list[list[float]]]:
+        floors: dict[str, list[list[float]]] = {layer: [] for layer in layers}
+        for baseline in BASELINES[precision]:
+            feeds = perturbed(fed) if baseline.perturbed else fed
+            runtime = RUNTIMES.get(baseline.runtime)()
+            run = self._run_source(runtime, layers, feeds, moved=baseline.perturbed)
+            for layer in layers:
+                place = self.measurer.source.layer_map.place(layer)
+                actual = run.tap(str(place.tensor), place.permutation)
+                floors[layer].append(rms_errors(self._expected(layer), actual))
+            run.discard()
+        return floors
+
+
+def in_source_form(place: Place, run: Run) -> NDArray[Any]:
+    """Return a layer's tensor ``[K, *shape]`` in the source's axes."""
+    return run.tap(str(place.tensor), place.permutation)
+
+
+def in_artifact_form(
+    place: Place, values: NDArray[Any], shape: tuple[int, ...]
+) -> NDArray[Any] | None:
+    """Return a layer's values ``[K, *shape]`` as its artifact holds them.
+
+    Args:
+        place: Where the layer is.
+        values: In the source's axes.
+        shape: ``[K, *shape]`` of the artifact's tensor.
+
+    Returns:
+        The values; ``None`` if they do not fit that shape.
+    """
+    if values.size != int(np.prod(shape)):
+        return None
+    permutation = place.permutation
+    if permutation is None or len(shape) != len(permutation) + 1:
+        return values.reshape(shape) if place.reshaped or values.shape == shape else None
+    own = [shape[0], *(0 for _ in permutation)]
+    for position, axis in enumerate(permutation):
+        own[axis + 1] = shape[position + 1]
+    if tuple(own) != values.shape and not place.reshaped:
+        return None
+    return values.reshape(own).transpose(0, *(axis + 1 for axis in permutation))

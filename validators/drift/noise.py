@@ -1,0 +1,89 @@
+"""The noise floor: how far legitimate implementations are from the truth.
+
+Eager PyTorch in the artifact's precision, in several orders of sums, the last of them with its
+inputs rounded another way: where numbers cancel, one implementation may happen to be exact.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...samples import Samples
+from ..metrics import dot
+
+_BLOCK = 2**15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """One legitimate implementation.
+
+    Attributes:
+        runtime: Name of the runtime of captured programs that it is.
+        perturbed: Whether what it is fed is moved by one unit roundoff, up or down at random.
+    """
+
+    runtime: str
+    perturbed: bool = False
+
+
+BASELINES: dict[str, tuple[Baseline, ...]] = {
+    "float32": (
+        Baseline(runtime="eager-float32"),
+        Baseline(runtime="eager-float32-native"),
+        Baseline(runtime="eager-float32-sequential", perturbed=True),
+    ),
+    "float16": (Baseline(runtime="eager-float16-weights", perturbed=True),),
+}
+
+
+def perturbed_samples(samples: Samples) -> Samples:
+    """Return samples with each floating point input moved by one unit roundoff."""
+    return replace(samples, arrays=perturbed(samples.arrays))
+
+
+def perturbed(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return arrays with each floating point element times ``1 + u`` or ``1 - u`` at random."""
+    return {name: _moved(name, array) for name, array in arrays.items()}
+
+
+def _moved(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind != "f":
+        return array
+    signs = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 2, array.shape, np.int8)
+    toward = np.where(signs, np.inf, -np.inf).astype(array.dtype)
+    moved = np.nextafter(array, toward)
+    # the neighbours of 0 are far smaller than any rounding error, and infinities stay
+    return np.where((array == 0) | ~np.isfinite(array), array, moved)
+
+
+def rms_errors(truth: NDArray[Any], actual: NDArray[Any]) -> list[float]:
+    """Return the RMS error of each sample, over the elements that are finite in both.
+
+    Args:
+        truth: ``[K, *shape]``.
+        actual: Likewise.
+    """
+    return [_rms_error(*pair) for pair in zip(truth, actual, strict=True)]
+
+
+def _rms_error(truth: NDArray[Any], actual: NDArray[Any]) -> float:
+    first, second = np.asarray(truth).reshape(-1), np.asarray(actual).reshape(-1)
+    total = 0.0
+    for start in range(0, first.size, _BLOCK):
+        error = second[start : start + _BLOCK].astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            error -= first[start : start + _BLOCK]
+            square = dot(error, error)
+        if not np.isfinite(square):
+            error = error[np.isfinite(error)]
+            with np.errstate(over="ignore"):
+                square = dot(error, error)
+        total += square
+    return float(np.sqrt(total / max(1, first.size)))
