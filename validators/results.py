@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ..artifact import Artifact
 from ..outcome import Outcome, Symptom
 from .metrics import Metrics
 from .ratio import Ratio
+from .thresholds import ThresholdTable
 from .verdict import Verdict, worst
 
 
@@ -58,6 +59,25 @@ class LayerResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Layers that compute something.
+
+    Attributes:
+        mapped: How many have a tensor that was compared.
+        explained: How many have none for a reason: fused, folded, eliminated, opaque.
+        total: How many there are.
+    """
+
+    mapped: int
+    explained: int
+    total: int
+
+    def to_json(self) -> dict[str, int]:
+        """Return the counts as JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayersResult:
     """All layers of one target.
 
@@ -69,6 +89,8 @@ class LayersResult:
             layers were not run alone.
         isolation: Why layers were not run alone; empty if they were.
         first_failure: First failing layer none of whose inputs fails, in spine order.
+        coverage: How many of the layers that compute something were compared; ``None`` if the
+            runtime shows no layers.
     """
 
     rows: Mapping[str, LayerResult] = field(default_factory=dict)
@@ -77,6 +99,7 @@ class LayersResult:
     introduced: str | None = None
     isolation: str = ""
     first_failure: str | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +151,7 @@ class Validation:
         samples: How many samples the whole models ran on.
         layer_samples: How many of them the layers were compared on.
         reference_accuracy: Accuracy of the reference, where labels are known.
+        thresholds: The limits by which all was judged.
         targets: The rows.
     """
 
@@ -137,6 +161,7 @@ class Validation:
     samples: int
     layer_samples: int = 0
     reference_accuracy: float | None = None
+    thresholds: ThresholdTable = field(default_factory=ThresholdTable)
     targets: tuple[TargetResult, ...] = ()
 
     @property

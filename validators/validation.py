@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..formats import Format
 from ..outcome import Outcome, Stage, Symptom
 from ..samples import Samples
 from ..worker import WorkFailure
+from .drift.coverage import coverage
 from .drift.judging import first_failure, first_introduced, layer_rows, unmapped
 from .drift.measuring import Measurer, Subject
 from .drift.plan import DEFAULT_BYTES, chunks
@@ -23,7 +24,8 @@ from .reference import Reference
 from .results import LayerResult, LayersResult, TargetResult, Validation
 from .running import Run, Runner
 from .runtime import RUNTIMES, Runtime
-from .verdict import THRESHOLDS, Thresholds, Verdict, judge_output, worst
+from .thresholds import ThresholdTable
+from .verdict import Verdict, judge_output, worst
 
 LAYER_SAMPLES = 16
 MOST_LAYER_SAMPLES = 64  # where the first ones leave a verdict open
@@ -46,7 +48,7 @@ class Validator:
         runner: Runs the artifacts.
         reference: The truth.
         samples: The inputs that made it.
-        thresholds: Limits by precision.
+        thresholds: The limits.
         memory: Bytes that tensors captured at once may take.
         store: What an interrupted run measured.
         say: Called with lines of progress.
@@ -55,7 +57,7 @@ class Validator:
     runner: Runner
     reference: Reference
     samples: Samples
-    thresholds: Mapping[str, Thresholds] = field(default_factory=lambda: THRESHOLDS)
+    thresholds: ThresholdTable = field(default_factory=ThresholdTable)
     memory: int = DEFAULT_BYTES
     store: RecordStore = field(default_factory=RecordStore)
     say: Callable[[str], None] = lambda text: None
@@ -90,6 +92,7 @@ class Validator:
             samples=self.samples.count,
             layer_samples=count,
             reference_accuracy=self._accuracy(self._truth(0)),
+            thresholds=self.thresholds,
             targets=tuple(targets),
         )
 
@@ -150,7 +153,7 @@ class Validator:
         truth = self._truth(0)
         if _is_scores(truth) and truth.shape == first.shape:
             agreement = top1_agreement(truth, first)
-            least = self.thresholds[artifact.precision].top1
+            least = self.thresholds.limits[artifact.precision].top1
             if self.samples.labels is not None and agreement < least:
                 text = f"top-1 agreement {agreement:.2%} is below {least:.1%}"
                 verdict, reason = Verdict.FAIL, "; ".join(filter(None, (reason, text)))
@@ -176,7 +179,7 @@ class Validator:
     def _judge_outputs(
         self, recording: Run, artifact: Artifact
     ) -> tuple[dict[str, Metrics], Verdict, str]:
-        limits = self.thresholds[artifact.precision]
+        limits = self.thresholds.limits[artifact.precision]
         outputs: dict[str, Metrics] = {}
         verdicts, reasons = [], []
         for index, spec in enumerate(self.reference.outputs):
@@ -251,7 +254,8 @@ class Validator:
             blind = LayerResult(mapped=False, reason=reason)
             return LayersResult(rows=dict.fromkeys(spine.ids(), blind), isolation=reason)
         if not artifact.layer_map.mapped() or self.reference.source is None:
-            return LayersResult(rows={each: unmapped(artifact, each) for each in spine.ids()})
+            rows = {each: unmapped(artifact, each) for each in spine.ids()}
+            return LayersResult(rows=rows, coverage=coverage(spine, rows))
         return None
 
     def _layers_result(self, attempt: _Attempt, record: TargetRecord | WorkFailure) -> LayersResult:
@@ -259,13 +263,14 @@ class Validator:
         if isinstance(record, WorkFailure):
             return LayersResult(outcome=_failed(runtime, artifact, record))
         spine = self.reference.spine
-        rows = layer_rows(artifact, spine, record, self.thresholds[artifact.precision])
+        rows = layer_rows(artifact, spine, record, self.thresholds.limits[artifact.precision])
         return LayersResult(
             rows=rows,
             outcome=_outcome(runtime, artifact, Stage.COMPARE, Symptom.OK, seconds=record.seconds),
             observer_effect=record.observer_effect,
             introduced=first_introduced(rows),
             isolation=record.isolation,
+            coverage=coverage(spine, rows),
             first_failure=first_failure(spine, rows),
         )
 

@@ -1,5 +1,6 @@
 """The functions that a program calls: ``convert``, ``validate``, and ``look`` at a file."""
 
+from .comparing import DriftOptions
 from .converting import Conversion, ConvertOptions, Result, convert
 from .inspecting import Look, look
 from .opening import SourceOptions
@@ -9,6 +10,7 @@ __all__ = [
     "Comparison",
     "Conversion",
     "ConvertOptions",
+    "DriftOptions",
     "Look",
     "Result",
     "SourceOptions",

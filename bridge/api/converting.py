@@ -16,9 +16,9 @@ from ..outcome import Outcome
 from ..report import manifest_document, report_document, stored_artifacts
 from ..report.manifest import ManifestEntry
 from ..worker import Limits, WorkPool
-from .comparing import compare
+from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
-from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
@@ -96,11 +96,13 @@ class ConvertOptions:
         route: Only routes of this name, or through the hop of this name.
         hop_options: Options of hops, such as ``opset``.
         limits: Time and memory of each piece of work.
+        drift: How drift is judged.
     """
 
     route: str | None = None
     hop_options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    drift: DriftOptions = field(default_factory=DriftOptions)
 
 
 def convert(
@@ -200,6 +202,8 @@ class _Run:
                 pool=self.pool,
                 scratch=self.folder.scratch,
                 say=self.say,
+                drift=self.options.drift,
+                store=self.folder.path / MEASURED,
             )
         conversions = [self._conversion(each) for each in reached]
         report = report_document(
@@ -241,7 +245,13 @@ class _Run:
 
     def _options(self) -> dict[str, Any]:
         options = self.options
-        return {"route": options.route, "validate": self.validate, **options.hop_options}
+        drift = options.drift.to_json()
+        return {
+            "route": options.route,
+            "validate": self.validate,
+            "drift": drift,
+            **options.hop_options,
+        }
 
     def _report_key(self, reached: Sequence[Reached], reference: Reached | None) -> str | None:
         keys = [each.made.key if each.made else None for each in reached]

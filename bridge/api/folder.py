@@ -21,6 +21,7 @@ from ..errors import SourceError, StorageError
 MANIFEST = "manifest.json"
 REPORT = "report.json"
 EXAMPLES = "examples.npz"
+MEASURED = ".measured"  # what an interrupted comparison has measured so far
 
 _SCRATCH = ".new-"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

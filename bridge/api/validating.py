@@ -17,9 +17,9 @@ from ..report import report_document, stored_artifacts
 from ..samples import Samples, draw_samples, read_samples
 from ..sources import Source
 from ..worker import Limits, WorkPool
-from .comparing import compare
+from .comparing import DriftOptions, compare
 from .execution import Execution
-from .folder import EXAMPLES, MANIFEST, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
 from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
 from .plug_ins import import_operators
 from .verdicts import verdict_exit_code
@@ -57,6 +57,7 @@ def validate(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
+    drift: DriftOptions | None = None,
     say: Say = lambda text: None,
 ) -> Comparison:
     """Compare artifacts with their source.
@@ -67,6 +68,7 @@ def validate(
         inputs: Example inputs of a module.
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
+        drift: How drift is judged.
         say: Called with lines of progress.
 
     Returns:
@@ -78,18 +80,21 @@ def validate(
         InputError: The inputs do not fit.
     """
     options = source_options or SourceOptions()
+    drift = drift or DriftOptions()
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
-            return _validate_artifact(Path(path), against, inputs, options, pool, say)
+            return _validate_artifact(Path(path), against, inputs, options, pool, drift, say)
         if not (Path(path) / MANIFEST).is_file():
             raise UsageError(
                 f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
                 hint="an artifact is validated with --against its source",
             )
-        return _validate_folder(Path(path), options, pool, say)
+        return _validate_folder(Path(path), options, pool, drift, say)
 
 
-def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Say) -> Comparison:
+def _validate_folder(
+    path: Path, options: SourceOptions, pool: WorkPool, drift: DriftOptions, say: Say
+) -> Comparison:
     import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
@@ -105,11 +110,13 @@ def _validate_folder(path: Path, options: SourceOptions, pool: WorkPool, say: Sa
             pool=pool,
             scratch=folder.scratch,
             say=say,
+            drift=drift,
+            store=path / MEASURED,
         )
         assert source.artifact is not None
         report = report_document(
             source=before["source"],
-            options=before["options"],
+            options={**before["options"], "drift": drift.to_json()},
             conversions=(),
             spine=source.artifact.spine,
             validation=validation,
@@ -176,6 +183,7 @@ def _validate_artifact(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
     pool: WorkPool,
+    drift: DriftOptions,
     say: Say,
 ) -> Comparison:
     opened = open_source(against, inputs, options, pool.limits.seconds)
@@ -202,10 +210,11 @@ def _validate_artifact(
             pool=pool,
             scratch=folder.scratch,
             say=say,
+            drift=drift,
         )
         report = report_document(
             source=opened.to_json(),
-            options={},
+            options={"drift": drift.to_json()},
             conversions=(),
             spine=origin.spine,
             validation=validation,

@@ -44,7 +44,17 @@ Timeout = Annotated[
     float, typer.Option(help="Seconds that each conversion and each run may take.", min=0.1)
 ]
 Memory = Annotated[
-    str | None, typer.Option(help="Memory that each worker process may use, such as 4G.")
+    str | None,
+    typer.Option(
+        help="Memory for each worker process, and for the tensors captured at once, such as 4G."
+    ),
+]
+ThresholdsOption = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with other limits of drift, each with a value and a reason."),
+]
+FailOn = Annotated[
+    str, typer.Option(help="The least verdict that makes the exit code 1: fail or warn.")
 ]
 
 
@@ -86,13 +96,15 @@ def convert(
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
+    thresholds: ThresholdsOption = None,
+    fail_on: FailOn = "fail",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Convert a model to one or more formats, run each artifact and compare it with the source."""
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
-        from ..api import ConvertOptions
+        from ..api import ConvertOptions, DriftOptions
         from ..api import convert as run
 
         with terminal.progress() as say:
@@ -112,6 +124,7 @@ def convert(
                         "unroll": unroll,
                     },
                     limits=limits(timeout, memory),
+                    drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
                 ),
                 validate=not no_validate,
                 say=say,

@@ -9,7 +9,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-_STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "not run": "dim"}
+_STYLE = {
+    "pass": "green",
+    "inconclusive": "yellow",
+    "warn": "yellow",
+    "fail": "bold red",
+    "not run": "dim",
+}
 _ROWS = 12
 
 
@@ -66,7 +72,7 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
         )
     for name, target in _targets(report).items():
         if target["reason"]:
-            first = target["layers"]["first_failure"]
+            first = target["layers"]["introduced"] or target["layers"]["first_failure"]
             at = f"; the first failing layer is {_layer_name(report, first)}" if first else ""
             yield f"{name}: {target['reason']}{at}"
         outcome = target["layers"]["outcome"]
@@ -177,6 +183,9 @@ def _layer_cell(row: Mapping[str, Any] | None) -> str:
     text = f"{_number(metrics['sqnr_db']):.1f}" if metrics["same_nonfinite"] else "NaN/Inf"
     style = _STYLE[row["verdict"]]
     mark = "" if row["verdict"] == "pass" else f" {row['verdict'].upper()}"
+    alone = row["isolated"]
+    if alone is not None and alone["verdict"] in ("warn", "fail"):
+        mark += f" (introduced: {_number(alone['ratio']):.3g} × rounding)"
     return f"[{style}]{text}{mark}[/]"
 
 

@@ -10,10 +10,12 @@ from rich.markup import escape
 
 from .console import Json, Quiet, Terminal, errors_as_exit_codes
 from .convert import (
+    FailOn,
     Input,
     Inputs,
     Memory,
     SamplesOption,
+    ThresholdsOption,
     Timeout,
     TrustPickle,
     Weights,
@@ -35,12 +37,15 @@ def validate(
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
+    thresholds: ThresholdsOption = None,
+    fail_on: FailOn = "fail",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Run the artifacts of a folder again, or any artifact against its source."""
     terminal = Terminal(quiet=quiet, json=json)
     with errors_as_exit_codes(terminal):
+        from ..api import DriftOptions
         from ..api import validate as run
 
         with terminal.progress() as say:
@@ -49,6 +54,7 @@ def validate(
                 against=against,
                 source_options=source_options(input_, inputs, weights, trust_pickle, samples),
                 limits=limits(timeout, memory),
+                drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
                 say=say,
             )
         show(terminal, comparison.report)

@@ -125,6 +125,7 @@ def _validation(validation: Validation) -> dict[str, Any]:
             "samples": validation.samples,
             "layer_samples": validation.layer_samples,
         },
+        "thresholds": validation.thresholds.to_json(),
         "targets": {each.target: _target(each) for each in validation.targets},
     }
 
@@ -150,6 +151,7 @@ def _target(result: TargetResult) -> dict[str, Any]:
             "observer_effect": result.layers.observer_effect,
             "introduced": result.layers.introduced,
             "isolation": result.layers.isolation,
+            "coverage": result.layers.coverage.to_json() if result.layers.coverage else None,
             "first_failure": result.layers.first_failure,
             "mapped": sum(row.mapped for row in rows),
             "unexplained": sum(row.reason.startswith("unexplained") for row in rows),

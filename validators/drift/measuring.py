@@ -218,13 +218,17 @@ class _ChunkMeasurer:
             return f"the pieces of the model do not run: {error}"
         try:
             noise = self._noise_floors(subject.artifact.precision, tuple(shown), fed)
+            pieces: dict[str, LayerRecord] = {}
             for layer, place in shown.items():
                 row = record.layers[layer]
                 if row.misfit:
                     continue
-                measured = self._accumulated(layer, place, alone, noise.get(layer, []))
-                row.isolated, row.isolated_noise = measured.accumulated, measured.noise
-                row.misfit = measured.misfit
+                # of the layers that share a tensor, the first is what the piece computes
+                piece = pieces.get(str(place.tensor))
+                if piece is None:
+                    piece = self._accumulated(layer, place, alone, noise.get(layer, []))
+                    pieces[str(place.tensor)] = piece
+                row.isolated, row.isolated_noise = list(piece.accumulated), list(piece.noise)
         finally:
             alone.discard()
         return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,6 +65,19 @@ class _Eager(Runtime):
         return _EagerSession(artifact, cuts, runner, onednn=self.onednn)
 
 
+@contextlib.contextmanager
+def _onednn(enabled: bool) -> Iterator[None]:
+    """Switch oneDNN on or off; ``torch.backends.mkldnn.flags`` would also set TF32, and warn."""
+    import torch
+
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(enabled and before)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
 @functools.lru_cache(maxsize=1)
 def _program(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
     """A program, loaded once for all runs of a validation; they do not change it."""
@@ -91,12 +105,10 @@ class _EagerSession(Session):
         self._placeholders = dict(zip(names, own, strict=True))
 
     def _run(self, inputs: Arrays) -> RunResult:
-        import torch
-
         tensors = {name: to_torch(array) for name, array in inputs.items()}
         feeds = {node: tensors.pop(name) for name, node in self._cuts.items()}
         given = {self._placeholders[name]: tensor for name, tensor in tensors.items()}
-        with one_thread(), torch.backends.mkldnn.flags(enabled=self._onednn):
+        with one_thread(), _onednn(self._onednn):
             run = self._runner.run(given, feeds)
         return RunResult(outputs=named_outputs(run.outputs, self.signature), taps=run.taps)
 
