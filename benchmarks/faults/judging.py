@@ -97,32 +97,30 @@ class Judge:
     def __exit__(self, *error: Any) -> None:
         self._pool.__exit__(*error)
 
-    def judge(self, artifact: Artifact) -> Judgement:
-        """Validate an artifact."""
+    def judge(self, artifacts: Sequence[Artifact]) -> list[Judgement]:
+        """Validate artifacts, all against one run of the reference."""
         with tempfile.TemporaryDirectory() as scratch:
             validation = compare(
                 source=self._source,
                 reference=None,
-                artifacts=[artifact],
+                artifacts=artifacts,
                 samples=self._samples,
                 pool=self._pool,
                 scratch=Path(scratch),
                 say=lambda text: None,
             )
-        if validation is None or not validation.targets:
-            raise RuntimeError(f"{artifact.path.name} was not compared")
-        target = validation.targets[0]
-        layers = target.layers.rows
-        assert self._source.artifact is not None and self._source.artifact.spine is not None
-        return Judgement(
-            verdict=str(target.verdict),
-            reason=target.reason,
-            rows=tuple(
-                _row(layer, layers[layer])
-                for layer in self._source.artifact.spine.ids()
-                if layer in layers
-            ),
-        )
+        targets = [] if validation is None else list(validation.targets)
+        first = [each for each in targets if "@" not in each.target]  # the format's first runtime
+        if len(first) != len(artifacts):
+            raise RuntimeError(f"{len(first)} of {len(artifacts)} artifacts were compared")
+        return [
+            Judgement(
+                verdict=str(each.verdict),
+                reason=each.reason,
+                rows=tuple(_row(layer, row) for layer, row in each.layers.rows.items()),
+            )
+            for each in first
+        ]
 
 
 def at(artifact: Artifact, path: Path) -> Artifact:
@@ -131,20 +129,39 @@ def at(artifact: Artifact, path: Path) -> Artifact:
 
 
 def _row(layer: str, result: Any) -> Row:
-    if not result.mapped:
-        return Row(layer=layer)
+    if not result.mapped:  # a tensor of another shape is a failure, one that is not there is not
+        failed = _judged(result.verdict) == FAIL
+        ratio = math.inf if failed else math.nan
+        verdict = FAIL if failed else ""
+        return Row(
+            layer=layer,
+            low=ratio,
+            isolated=ratio,
+            accumulated=ratio,
+            verdict=verdict,
+            accumulated_verdict=verdict,
+        )
+    low, isolated, verdict = _figures(result.isolated, result.isolated_metrics)
+    _, accumulated, accumulated_verdict = _figures(result.accumulated, result.metrics)
     return Row(
         layer=layer,
-        accumulated=_ratio(result.drift_ratio, [result.metrics]),
-        accumulated_verdict=_judged(result.verdict),
+        low=low,
+        isolated=isolated,
+        accumulated=accumulated,
+        verdict=verdict,
+        accumulated_verdict=accumulated_verdict,
     )
 
 
-def _ratio(ratio: float | None, metrics: Sequence[Any]) -> float:
-    """A ratio that a NaN does not hide: where NaN or infinity do not match, it is infinite."""
-    if any(each is not None and not each.same_nonfinite for each in metrics):
-        return math.inf
-    return math.nan if ratio is None else float(ratio)
+def _figures(drift: Any, metrics: Any) -> tuple[float, float, str]:
+    """Lower end, ratio and verdict; NaN or infinity that do not match make the ratio infinite."""
+    if drift is None:
+        return math.nan, math.nan, ""
+    if metrics is not None and not metrics.same_nonfinite:
+        return math.inf, math.inf, _judged(drift.verdict)
+    if drift.ratio is None:
+        return math.nan, math.nan, _judged(drift.verdict)
+    return float(drift.ratio.low), float(drift.ratio.value), _judged(drift.verdict)
 
 
 def _judged(verdict: Any) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import zoo
-from zoo import vision
 from zoo.signals import image
 from zoo.torchvision_operators import prepare_torchvision
 
@@ -23,7 +22,7 @@ from . import nets
 
 FORMATS = ("onnx", "tflite", "torchscript")
 EXPORTED = "exported"
-SAMPLES = 8
+SAMPLES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +58,6 @@ def _built(build: Callable[[], object]) -> Callable[[], object]:
     return prepared
 
 
-def _small(name: str, size: int) -> zoo.Model:
-    """A model of torchvision on small images."""
-    return zoo.Model(
-        name=name,
-        group="cnn",
-        source="torchvision",
-        build=partial(vision.build, "", name),
-        inputs=partial(_images, size),
-        packages=("torchvision",),
-    )
-
-
 def _own(name: str, build: Callable[[], object], inputs: Callable[..., zoo.Inputs]) -> zoo.Model:
     return zoo.Model(name=name, group="other", source="own", build=_built(build), inputs=inputs)
 
@@ -78,21 +65,16 @@ def _own(name: str, build: Callable[[], object], inputs: Callable[..., zoo.Input
 def models() -> dict[str, zoo.Model]:
     """Return the models by name, in the order of the scoreboard."""
     found = [
-        _small("resnet18", 64),
-        _small("mobilenet_v2", 64),
-        _small("mobilenet_v3_small", 64),
-        _small("shufflenet_v2_x0_5", 64),
-        _small("efficientnet_b0", 64),
+        _own("resnet", nets.resnet, partial(_images, 64)),
+        _own("mobilenet_v2", nets.mobilenet_v2, partial(_images, 64)),
+        _own("mobilenet_v3", nets.mobilenet_v3, partial(_images, 64)),
+        _own("shufflenet_v2", nets.shufflenet_v2, partial(_images, 64)),
+        _own("efficientnet", nets.efficientnet, partial(_images, 64)),
         _own("convnext", nets.convnext, partial(_images, 64)),
         _own("vit", nets.vit, partial(_images, 32)),
         _own("swin", nets.swin, partial(_images, 64)),
-        zoo.find("bert_eager"),
-        zoo.find("gpt2"),
-        zoo.find("unet_even"),
-        zoo.find("lstm_tagger"),
-        zoo.find("gru_classifier"),
-        zoo.find("audio_net"),
-        zoo.find("keyword_net"),
+        *(zoo.find(name) for name in ("bert_eager", "gpt2", "unet_even", "lstm_tagger")),
+        *(zoo.find(name) for name in ("gru_classifier", "audio_net", "keyword_net")),
         _own("pieces", nets.Pieces, partial(_images, 24)),
         _own("encoder", nets.Encoder, _steps),
     ]
@@ -100,7 +82,7 @@ def models() -> dict[str, zoo.Model]:
 
 
 def prepare(name: str, folder: Path) -> Subject:
-    """Convert a model to every format, unless the folder holds it already.
+    """Convert a model to every format; what the folder holds already is taken over.
 
     Args:
         name: One of ``models()``.
@@ -109,21 +91,19 @@ def prepare(name: str, folder: Path) -> Subject:
     Raises:
         RuntimeError: A format could not be reached.
     """
-    out = folder / name
-    if not (out / "manifest.json").is_file():
-        model = models()[name]
-        given = model.inputs("random")
-        result = bridge.convert(
-            model.load(),
-            given.args or given.kwargs,
-            to=[EXPORTED, *FORMATS],
-            out=out,
-            validate=False,
-        )
-        failed = [each.format for each in result.conversions if each.artifact is None]
-        if failed:
-            raise RuntimeError(f"{name} could not be converted to {', '.join(failed)}")
-    return read(name, out)
+    model = models()[name]
+    given = model.inputs("random")
+    result = bridge.convert(
+        model.load(),
+        given.args or given.kwargs,
+        to=[EXPORTED, *FORMATS],
+        out=folder / name,
+        validate=False,
+    )
+    failed = [each.format for each in result.conversions if each.artifact is None]
+    if failed:
+        raise RuntimeError(f"{name} could not be converted to {', '.join(failed)}")
+    return read(name, folder / name)
 
 
 def read(name: str, out: Path) -> Subject:
@@ -136,7 +116,7 @@ def read(name: str, out: Path) -> Subject:
         examples = {key: stored[key] for key in stored.files}
     return Subject(
         model=name,
-        source=replace(artifacts[EXPORTED]),
+        source=artifacts[EXPORTED],
         artifacts={each: artifacts[each] for each in FORMATS},
         samples=draw_samples(examples, SAMPLES),
     )

@@ -103,3 +103,43 @@ def vit() -> nn.Module:
     from torchvision.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(32, 8, 3, 4, 32, 64, num_classes=10)
+
+
+def resnet() -> nn.Module:
+    """ResNet of one basic block in each stage."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=10)
+
+
+def mobilenet_v2() -> nn.Module:
+    """MobileNetV2 at a third of its width, six blocks."""
+    from torchvision.models import mobilenet_v2 as build
+
+    settings = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 2, 2], [6, 64, 1, 2]]
+    return build(width_mult=0.35, inverted_residual_setting=settings, num_classes=10)
+
+
+def mobilenet_v3() -> nn.Module:
+    """MobileNetV3 small at half its width."""
+    from torchvision.models import mobilenet_v3_small as build
+
+    return build(width_mult=0.5, num_classes=10)
+
+
+def shufflenet_v2() -> nn.Module:
+    """ShuffleNetV2 with two blocks in each stage."""
+    from torchvision.models.shufflenetv2 import ShuffleNetV2
+
+    return ShuffleNetV2([2, 3, 2], [24, 32, 48, 64, 128], num_classes=10)
+
+
+def efficientnet() -> nn.Module:
+    """EfficientNet of five narrow blocks with squeeze and excitation."""
+    from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+
+    # expansion, kernel, stride, channels before and after, how often
+    blocks = [
+        (1, 3, 1, 16, 12, 1), (6, 3, 2, 12, 16, 2), (6, 5, 2, 16, 24, 2), (6, 3, 1, 24, 32, 1),
+    ]  # fmt: skip
+    return EfficientNet([MBConvConfig(*each) for each in blocks], 0.0, num_classes=10)

@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from .changes import (
+    Array,
     changed_array,
     equal_axes,
     exchanged,
@@ -130,8 +131,8 @@ class OnnxFile(FaultyFile):
         return apply
 
     def _changed_constant(
-        self, node: Any, edit: Edit, array: np.ndarray[Any, Any], rng: np.random.Generator
-    ) -> np.ndarray[Any, Any] | None:
+        self, node: Any, edit: Edit, array: Array, rng: np.random.Generator
+    ) -> Array | None:
         shape = self.shapes.get(node.input[0])
         if edit.change == "equal size":
             if array.size != 1 or shape is None:

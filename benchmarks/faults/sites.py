@@ -1,10 +1,10 @@
-"""Where faults can go: the operators of a file, the sites among them, and the layers they are of."""
+"""Where faults can go: a file's operators, the sites among them, and the layers they are of."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,17 @@ class Injected:
 
     content: bytes
     renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def places(self, good: LayerMap) -> LayerMap:
+        """Return where the layers are in this file, from where they are in the good one."""
+        return LayerMap(
+            places={
+                layer: place
+                if place.tensor is None
+                else replace(place, tensor=self.renamed.get(place.tensor, place.tensor))
+                for layer, place in good.places.items()
+            }
+        )
 
 
 class FaultyFile(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from .changes import (
+    Array,
     changed_array,
     equal_axes,
     exchanged,
@@ -93,7 +95,7 @@ class TfliteFile(FaultyFile):
         shape = self.graph.tensors[index].shape
         return tuple(int(size) for size in (shape if shape is not None else ()))
 
-    def _array(self, index: int) -> np.ndarray[Any, Any] | None:
+    def _array(self, index: int) -> Array | None:
         """A constant's elements; ``None`` if the tensor is computed or of another type."""
         if index < 0:
             return None
@@ -145,8 +147,8 @@ class TfliteFile(FaultyFile):
         return lambda: self._replace(op, place, made)
 
     def _changed_constant(
-        self, op: Any, edit: Edit, array: np.ndarray[Any, Any], rng: np.random.Generator
-    ) -> np.ndarray[Any, Any] | None:
+        self, op: Any, edit: Edit, array: Array, rng: np.random.Generator
+    ) -> Array | None:
         shape, written = self._shape(op.inputs[0]), self._shape(op.outputs[0])
         if edit.change == "one side":
             for axis in reversed(range(len(array))):
@@ -170,7 +172,7 @@ class TfliteFile(FaultyFile):
         axis = min(edit.axis, array.ndim - 1)
         return changed_array(edit.change, array, axis=axis, by=by, rng=rng)
 
-    def _replace(self, op: Any, place: int, array: np.ndarray[Any, Any]) -> None:
+    def _replace(self, op: Any, place: int, array: Array) -> None:
         """Give an operator a constant of its own; others may read the old one."""
         tensor = copy.copy(self.graph.tensors[op.inputs[place]])
         tensor.shape = np.array(array.shape, np.int32)
@@ -194,12 +196,12 @@ class TfliteFile(FaultyFile):
                 begins, sizes = begin.copy(), size.copy()
                 begins[axis], sizes[axis] = moved[0], moved[1] - moved[0]
 
-                def apply() -> None:
-                    self._replace(op, 1, begins)
-                    self._replace(op, 2, sizes)
-
-                return apply
+                return partial(self._replace_slice, op, begins, sizes)
         return None
+
+    def _replace_slice(self, op: Any, begins: Array, sizes: Array) -> None:
+        self._replace(op, 1, begins)
+        self._replace(op, 2, sizes)
 
     def _operator(self, operator: Operator, edit: Edit, rng: np.random.Generator) -> Apply | None:
         op = self._op(operator)
