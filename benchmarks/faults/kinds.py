@@ -145,7 +145,7 @@ def _epsilon(change: str, by: float) -> dict[str, tuple[Edit, ...]]:
 
 def _any_of(*rows: Mapping[str, tuple[Edit, ...]]) -> dict[str, tuple[Edit, ...]]:
     """One row of the edits of several."""
-    return {name: tuple(edit for row in rows for edit in row[name]) for name in rows[0]}
+    return {name: tuple(edit for row in rows for edit in row.get(name, ())) for name in rows[0]}
 
 
 KINDS: tuple[FaultKind, ...] = (
@@ -162,7 +162,15 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="rare NaN",
         about="a root or logarithm of what is negative for some inputs only",
-        edits=_any_of(*(_epsilon("to", -each) for each in (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0))),
+        edits=_any_of(
+            *(_epsilon("to", -each) for each in (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.3, 0.6, 1.0)),
+            {
+                ONNX: tuple(
+                    Edit(operators=("Add", "Conv", "Gemm", "MatMul"), how="logarithm", by=each)
+                    for each in (1.0, 2.0, 3.0, 4.0)
+                )
+            },
+        ),
         rare=True,
     ),
     FaultKind(

@@ -36,9 +36,11 @@ class OnnxFile(FaultyFile):
         self.graph = self.model.graph
         self.constants = {each.name: each for each in self.graph.initializer}
         inferred = onnx.shape_inference.infer_shapes(self.model).graph
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        self.types = {each.name: each.type.tensor_type.elem_type for each in values}
         self.shapes = {
             value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-            for value in (*inferred.value_info, *inferred.input, *inferred.output)
+            for value in values
             if value.type.tensor_type.HasField("shape")
         }
         self.shapes |= {name: tuple(each.dims) for name, each in self.constants.items()}
@@ -180,6 +182,30 @@ class OnnxFile(FaultyFile):
             node.attribute.extend(helper.make_attribute(*each) for each in extra.items())
             if edit.by not in ("Add", "Sub"):
                 del node.input[1:]
+
+        return apply
+
+    def _logarithm(self, node: Any, edit: Edit, rng: np.random.Generator) -> Apply | None:
+        """The result plus 0 · log(result + by): NaN where that is negative."""
+        name = node.output[0]
+        if self.types.get(name) != onnx.TensorProto.FLOAT:
+            return None
+
+        def apply() -> None:
+            given, moved, root, nothing = (f"{name}_with_fault_{step}" for step in range(4))
+            constants = f"{name}_with_fault_by", f"{name}_with_fault_zero"
+            for each, value in zip(constants, (edit.by, 0.0), strict=True):
+                array = np.array(value, np.float32)
+                self.graph.initializer.append(numpy_helper.from_array(array, each))
+            node.output[0] = given
+            place = list(self.graph.node).index(node) + 1
+            for kind, inputs, output in (
+                ("Add", (given, nothing), name),
+                ("Mul", (root, constants[1]), nothing),
+                ("Log", (moved,), root),
+                ("Add", (given, constants[0]), moved),
+            ):
+                self.graph.node.insert(place, helper.make_node(kind, inputs, [output]))
 
         return apply
 

@@ -14,10 +14,11 @@ Record = dict[str, Any]
 
 INTRODUCTION = """# Scoreboard
 
-`make scoreboard` makes this page: known faults, one at a time, in artifacts that are otherwise good,
-and whether the validator names the layer that carries the fault. The faults are injected into the
-files (benchmarks/faults); the validator is the one that `driftbridge validate` runs, and knows
-nothing of them.
+`make scoreboard` makes this page: known faults, one at a time, in artifacts that are otherwise
+good, and whether the validator names the layer that carries the fault. The faults are injected into
+the files, or into the conversion (`→ onnx`: one operator is lowered with a wrong argument), by
+benchmarks/faults; the validator is the one that `driftbridge validate` runs, and knows nothing of
+them.
 
 - **Top-1**: the first layer that fails when it is run alone is one of the fault's (if none fails
   alone: the first that fails at all). A fault has several layers where the file fuses them.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .formats import target_of
 from .judging import Judge, Judgement, Row, at
 from .seeding import Fault, Seeder
 
@@ -91,7 +92,7 @@ def scores(
                 if fault is None:
                     artifacts.append(subject.artifacts[name.rpartition("|")[2]])
                     continue
-                good = subject.artifacts[fault.format]
+                good = subject.artifacts[target_of(fault.format)]
                 injected = seeder.injected(fault)
                 path = Path(scratch) / f"{number_}{good.path.suffix}"
                 path.write_bytes(injected.content)

@@ -7,19 +7,22 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from . import effects
-from .formats import OPEN
+from .formats import CARRIERS, opened, target_of
 from .kinds import KINDS, FaultKind, kind_named
-from .models import FORMATS, Subject
-from .sites import FaultyFile, Injected, Site, inject, seeded_layers, seeded_tensors
+from .models import Subject
+from .sites import FaultyFile, Injected, Site, inject, seeded_layers
 
 PER_KIND_AND_FORMAT = 3
 _MOST_TRIALS = 12  # sites of one model that are tried for one kind
+# a conversion costs seconds, a file's edit nothing
+_PER_KIND_AND_CONVERSION, _TRIALS_OF_CONVERSIONS = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class Fault:
     Attributes:
         kind: Name of its kind.
         model: Name of the model.
-        format: Format of the file.
+        format: What carries it: the format of the file, or ``→ FORMAT`` for a conversion to it.
         operator: Place of the operator in the file.
         edit: Place of the edit among those of the kind in this format.
         label: The site for people.
@@ -100,9 +103,11 @@ class Seeder:
         """Yield faults of a kind in an order that the seed gives, each one checked to matter."""
         file = self._file(format_)
         order = np.random.default_rng(_seed(kind.name, self.subject.model, format_))
-        places = self.subject.artifacts[format_].layer_map
-        for site in islice(file.sites(kind, order), _MOST_TRIALS):
-            tensors = seeded_tensors(file.operators, site.operator.outputs, places)
+        places = self.subject.artifacts[target_of(format_)].layer_map
+        converted = format_ != target_of(format_)
+        trials = _TRIALS_OF_CONVERSIONS if converted else _MOST_TRIALS * (1 + kind.rare)
+        for site in islice(file.sites(kind, order), trials):
+            tensors = file.seeded(site.operator, places)
             layers = seeded_layers(tensors, places)
             if not layers:
                 continue
@@ -137,23 +142,27 @@ class Seeder:
             operator=file.operators[fault.operator],
             label=fault.label,
         )
-        return inject(OPEN[fault.format], file.path, site, _seed(fault.name))
+        read = partial(opened, self.subject, fault.format)
+        return inject(read, site, _seed(fault.name))
 
     def _file(self, format_: str) -> FaultyFile:
         if format_ not in self._files:
-            self._files[format_] = OPEN[format_](self.subject.artifacts[format_].path)
+            self._files[format_] = opened(self.subject, format_)
         return self._files[format_]
 
     def _effect(self, fault: Fault, tensors: tuple[str, ...]) -> float | str:
         """The effect of a fault, or why it is none."""
-        artifact = self.subject.artifacts[fault.format]
+        artifact = self.subject.artifacts[target_of(fault.format)]
         given = self.subject.source.signature.inputs, self.subject.samples
         key = (fault.format, tensors)
         if key not in self._good:
             content = artifact.path.read_bytes()
             self._good[key] = effects.run(artifact, content, *given, tensors)
         good = self._good[key]
-        injected = self.injected(fault)
+        try:
+            injected = self.injected(fault)
+        except ValueError:  # a conversion that fails is no wrong artifact
+            return "does not run"
         names = [injected.renamed.get(each, each) for each in tensors]
         try:
             made = effects.run(artifact, injected.content, *given, names)
@@ -186,14 +195,13 @@ def choose(
     rejected: list[Rejected] = []
     of_model: Counter[str] = Counter()
     for kind in KINDS:
-        for format_ in FORMATS:
-            if format_ not in kind.edits:
-                continue
+        for format_ in CARRIERS:
             offers = {
                 name: seeder.faults(kind, format_, rejected) for name, seeder in subjects.items()
             }
             found: list[Fault] = []
-            while offers and len(found) < count:
+            most = count if format_ == target_of(format_) else _PER_KIND_AND_CONVERSION
+            while offers and len(found) < most:
                 used = Counter(each.model for each in found)
                 name = min(offers, key=lambda each: (used[each], of_model[each]))
                 fault = next(offers[name], None)

@@ -57,14 +57,16 @@ class Injected:
     Attributes:
         content: The file.
         renamed: Tensors of the good file → their names in this one, where those differ.
+        layer_map: Where the layers are in this one, if it is not by that.
     """
 
     content: bytes
     renamed: Mapping[str, str] = field(default_factory=dict)
+    layer_map: LayerMap | None = None
 
     def places(self, good: LayerMap) -> LayerMap:
         """Return where the layers are in this file, from where they are in the good one."""
-        return LayerMap(
+        return self.layer_map or LayerMap(
             places={
                 layer: place
                 if place.tensor is None
@@ -117,24 +119,32 @@ class FaultyFile(ABC):
     def plan(self, operator: Operator, edit: Edit, rng: np.random.Generator) -> Apply | None:
         """Return what makes the edit in this object, or ``None`` if the operator cannot have it."""
 
+    def seeded(self, operator: Operator, places: LayerMap) -> tuple[str, ...]:
+        """Return the tensors of layers at which a fault of an operator first shows.
+
+        Args:
+            operator: The operator.
+            places: Where the layers are in the good file.
+        """
+        return seeded_tensors(self.operators, operator.outputs, places)
+
     @abstractmethod
     def save(self) -> Injected:
         """Return the file as it is now."""
 
 
-def inject(open_file: Callable[[Path], FaultyFile], path: Path, site: Site, seed: int) -> Injected:
+def inject(open_file: Callable[[], FaultyFile], site: Site, seed: int) -> Injected:
     """Return a file with a fault at a site: the same for the same seed.
 
     Args:
-        open_file: Reads the format.
-        path: The good file; it is not changed.
+        open_file: Reads the good file, which is not changed.
         site: One of its sites.
         seed: Of the choices within the site, such as the element of a weight.
     """
-    file = open_file(path)
+    file = open_file()
     apply = file.plan(file.operators[site.operator.index], site.edit, np.random.default_rng(seed))
     if apply is None:
-        raise ValueError(f"{path.name} has no site for {site.kind} at {site.label}")
+        raise ValueError(f"{file.path.name} has no site for {site.kind} at {site.label}")
     apply()
     return file.save()
 

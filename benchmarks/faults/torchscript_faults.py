@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .changes import changed_array, exchanged
+from .arguments import changed_arguments
+from .changes import changed_array
 from .kinds import TORCHSCRIPT, Edit, FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
-_UNBOUNDED = 2**63 - 1
 _CONVERSIONS = ("aten::Int", "aten::ScalarImplicit")
 
 
@@ -131,13 +131,9 @@ class _Editor:
     def attribute(self, edit: Edit) -> Apply | None:
         """Another constant for an argument."""
         arguments = self._arguments()
-        if edit.at not in arguments:
-            return None
         values = {name: _constant_of(value) for name, (_, value) in arguments.items()}
-        if values[edit.at] is None:
-            return None
-        made = _changed(str(edit.at), edit, values)
-        if made is None or all(values[name] == value for name, value in made.items()):
+        made = changed_arguments(edit, values)
+        if made is None:
             return None
 
         def apply() -> None:
@@ -210,23 +206,7 @@ class _Editor:
 
         return apply
 
-    def slice(self, edit: Edit) -> Apply | None:
-        """A slice of the same length one element earlier or later."""
-        arguments = self._arguments()
-        values = {name: _constant_of(value) for name, (_, value) in arguments.items()}
-        if "index" in values:
-            index = values["index"]
-            made = None if index is None else {"index": index + 1 if index == 0 else index - 1}
-        else:
-            made = _moved(values.get("start"), values.get("end"))
-        if made is None:
-            return None
-
-        def apply() -> None:
-            for name, value in made.items():
-                self._put(arguments[name][0], value)
-
-        return apply
+    slice = attribute
 
     def _arguments(self) -> dict[str, tuple[int, Any]]:
         """Name → place and value of each argument."""
@@ -258,47 +238,3 @@ def _constant_of(value: Any) -> Any:
         values = [_constant_of(each) for each in node.inputs()]
         return None if None in values else values
     return value.toIValue() if node.kind() == "prim::Constant" else None
-
-
-def _changed(name: str, edit: Edit, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments that a change sets."""
-    before = values[name]
-    if edit.change == "to":
-        return {name: edit.by}
-    if edit.change == "times":
-        return {name: before * edit.by}
-    if edit.change == "flip":
-        return {name: not before}
-    if edit.change == "other":
-        first, second = edit.by
-        return {name: second if before == first else first}
-    if edit.change == "dilated":
-        # what the kernel's size is, the padding of a convolution that keeps the shape tells
-        padding = values.get("padding")
-        if not padding or not any(padding) or any(each != 1 for each in before):
-            return None
-        return {"dilation": [2] * len(before), "padding": [2 * each for each in padding]}
-    if edit.change == "exchanged":
-        return {name: exchanged(before, -1, -2)} if len(before) > 2 else None
-    if edit.change == "neighbour":
-        return (
-            {name: [_neighbour(each) for each in before]}
-            if isinstance(before, list)
-            else {name: _neighbour(before)}
-        )
-    return None
-
-
-def _neighbour(axis: int) -> int:
-    return axis - 1 if axis > 1 or axis < 0 else axis + 1
-
-
-def _moved(start: Any, end: Any) -> dict[str, int] | None:
-    """Start and end of a slice moved by one, where that can be told without the size."""
-    if not isinstance(start, int) or not isinstance(end, int):
-        return None
-    if start > 0:
-        return {"start": start - 1, "end": -1 if end == _UNBOUNDED else end - 1}
-    if end == _UNBOUNDED or start < 0:
-        return None
-    return {"start": 1, "end": _UNBOUNDED if end == -1 else end + 1}
