@@ -1,0 +1,1 @@
+"""Known faults in good artifacts: what proves that the validator finds and names them."""

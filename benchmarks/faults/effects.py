@@ -1,0 +1,172 @@
+"""Whether a fault matters: the good and the faulted file side by side in the native runtime.
+
+All that comes before the fault is the same in both files, so that the tensors at which it first
+shows differ by nothing but the fault. Nothing of the validator is used.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.artifact import Artifact, TensorSpec
+from bridge.samples import Samples
+
+from .kinds import ONNX, TFLITE, TORCHSCRIPT
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+# Relative RMS; 64 units of float32's roundoff (2^-24) are well above the rounding of any one piece
+# of a network and far below what would be noticed at its end.
+BEYOND_ROUNDING = 2.0**-18
+
+
+def run(artifact: Artifact, content: bytes, source: Sequence[TensorSpec], samples: Samples,
+        tensors: Sequence[str]) -> dict[str, list[Array]]:  # fmt: skip
+    """Run a file natively on every sample.
+
+    Args:
+        artifact: The good artifact, for format and signature.
+        content: The file.
+        source: The source's inputs, in the order of the artifact's.
+        samples: The inputs.
+        tensors: Tensors to return.
+
+    Returns:
+        Tensor → its value for each sample.
+
+    Raises:
+        RuntimeError: It does not load or run.
+    """
+    names = list(tensors)
+    call = _OPEN[artifact.format.name](content, artifact, names)
+    values: dict[str, list[Array]] = {name: [] for name in names}
+    for index in range(samples.count):
+        inputs = {
+            its.name: _placed(samples.arrays[spec.name][index], its)
+            for spec, its in zip(source, artifact.signature.inputs, strict=True)
+        }
+        for name, value in zip(names, call(inputs), strict=True):
+            values[name].append(value)
+    return values
+
+
+def effect(good: Mapping[str, list[Array]], bad: Mapping[str, list[Array]]) -> float:
+    """Return the largest difference of a tensor, by the RMS of the good one over all samples.
+
+    Infinite where one has a NaN or infinity that the other has not; NaN if the shapes differ, for
+    such a file is not a wrong conversion but a broken one.
+    """
+    found = 0.0
+    for name, rows in good.items():
+        if [each.shape for each in rows] != [each.shape for each in bad[name]]:
+            return math.nan
+        one, other = (np.stack(each).astype(np.float64) for each in (rows, bad[name]))
+        finite = np.isfinite(one)
+        if not np.array_equal(finite, np.isfinite(other)):
+            return math.inf
+        size = float(np.sqrt(np.mean(np.square(one[finite])))) if finite.any() else 0.0
+        error = float(np.sqrt(np.mean(np.square(other[finite] - one[finite])))) if size else 0.0
+        found = max(found, error / size if size else 0.0)
+    return found
+
+
+def share_of_nonfinite(values: Mapping[str, list[Array]]) -> float:
+    """Return which share of the samples has a NaN or infinity anywhere."""
+    rows = [
+        any(not np.isfinite(each.astype(np.float64)).all() for each in row)
+        for row in zip(*values.values(), strict=True)
+    ]
+    return sum(rows) / max(1, len(rows))
+
+
+def _placed(array: Array, spec: TensorSpec) -> Array:
+    made = array if spec.permutation is None else array.transpose(spec.permutation)
+    return np.ascontiguousarray(made.astype(spec.dtype, copy=False))
+
+
+Call = Callable[[Arrays], Iterable[Array]]
+
+
+def _onnx(content: bytes, artifact: Artifact, names: list[str]) -> Call:
+    import onnx
+    import onnxruntime
+
+    model = onnx.load_model_from_string(content)
+    known = {each.name for each in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=each) for each in names if each not in known)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda inputs: session.run(names, dict(inputs))
+
+
+def _tflite(content: bytes, artifact: Artifact, names: list[str]) -> Call:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    written = [int(each) for each in graph.inputs]
+    written += [int(each) for op in graph.operators for each in op.outputs]
+    place = {graph.tensors[each].name.decode(): each for each in written}
+    graph.outputs = list(
+        dict.fromkeys([*map(int, graph.outputs), *(place[each] for each in names)])
+    )
+    given = {each.name.decode(): each.tensorIndex for each in model.signatureDefs[0].inputs}
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=1)
+    interpreter.allocate_tensors()
+
+    def call(inputs: Arrays) -> list[Array]:
+        for name, array in inputs.items():
+            interpreter.set_tensor(given[name], array)
+        interpreter.invoke()
+        return [interpreter.get_tensor(place[each]) for each in names]
+
+    return call
+
+
+def _torchscript(content: bytes, artifact: Artifact, names: list[str]) -> Call:
+    import torch
+
+    module: Any = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
+    graph = module.inlined_graph
+    values = {each.debugName(): each for node in graph.nodes() for each in node.outputs()}
+    for name in names:
+        value = values[name]  # cloned, since an operator further down may write to its memory
+        graph.setInsertPoint(value.node())
+        nothing = graph.insertConstant(None)
+        clone = graph.create("aten::clone", [value, nothing], 1)
+        clone.insertAfter(value.node())
+        graph.registerOutput(clone.output())
+    graph.makeMultiOutputIntoTuple()
+    function = torch._C._create_function_from_graph("forward", graph)
+    arguments = [each.name for each in module.forward.schema.arguments[1:]]
+
+    def call(inputs: Arrays) -> list[Array]:
+        left = {name: torch.from_numpy(each.copy()) for name, each in inputs.items()}
+        given = [left.pop(each if each in left else next(iter(left))) for each in arguments if left]
+        with torch.no_grad():
+            results = function(module._c, *given)
+        return [each.numpy() for each in results[-len(names) :]]
+
+    return call
+
+
+_OPEN: dict[str, Callable[[bytes, Artifact, list[str]], Call]] = {
+    ONNX: _onnx,
+    TFLITE: _tflite,
+    TORCHSCRIPT: _torchscript,
+}

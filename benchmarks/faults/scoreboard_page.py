@@ -1,0 +1,185 @@
+"""The scoreboard as a page and as data."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .kinds import KINDS
+from .models import SAMPLES, models
+
+Record = dict[str, Any]
+
+INTRODUCTION = """# Scoreboard
+
+`make scoreboard` makes this page: known faults, one at a time, in artifacts that are otherwise
+good, and whether the validator names the layer that carries the fault. The faults are injected into
+the files, or into the conversion (`→ onnx`: one operator is lowered with a wrong argument), by
+benchmarks/faults; the validator is the one that `driftbridge validate` runs, and knows nothing of
+them.
+
+- **Top-1**: the first layer that fails when it is run alone is one of the fault's (if none fails
+  alone: the first that fails at all). A fault has several layers where the file fuses them.
+- **Top-3**: it is, or one of the fault's layers is among the three with the largest isolated ratio.
+- **Caught**: something failed.
+- Only faults that matter are counted: the good and the faulted file, side by side in the native
+  runtime, differ at the fault by more than 2^-18 of RMS. Sites where they do not are counted apart.
+- **False alarms**: layers of the good files with a warning or a failure.
+"""
+
+
+def page(records: Sequence[Record], rejected: Sequence[Record]) -> str:
+    """Return the page in Markdown."""
+    faults = [each for each in records if "alarms" not in each]
+    good = [each for each in records if "alarms" in each]
+    parts = [INTRODUCTION, *_summary(faults, good, rejected)]
+    parts += ["\n## By format\n", *_table("format", faults, lambda each: each["format"])]
+    parts += ["\n## By kind\n", *_by_kind(faults)]
+    parts += ["\n## By model\n", *_table("model", faults, lambda each: each["model"])]
+    parts += ["\n## Misses\n", *_misses(faults)]
+    parts += ["\n## False alarms\n", *_alarms(good)]
+    parts += ["\n## Faults\n", *_rows(faults)]
+    return "\n".join(parts) + "\n"
+
+
+def document(records: Sequence[Record]) -> str:
+    """Return the same as JSON."""
+    faults = [each for each in records if "alarms" not in each]
+    good = [each for each in records if "alarms" in each]
+    return json.dumps(
+        {
+            "faults": len(faults),
+            "caught": _share(faults, "caught"),
+            "top1": _share(faults, "top1"),
+            "top3": _share(faults, "top3"),
+            "false_alarms": _false_alarms(good),
+            "rows": faults,
+            "good": good,
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
+
+
+def line(records: Iterable[Record]) -> str:
+    """Return what came of one model in one line."""
+    faults = [each for each in records if "alarms" not in each]
+    good = [each for each in records if "alarms" in each]
+    hits = sum(each["top1"] for each in faults)
+    alarms = sum(len(each["alarms"]) for each in good)
+    return f"{hits} of {len(faults)} named; {alarms} alarms on the good files"
+
+
+def _summary(
+    faults: Sequence[Record], good: Sequence[Record], rejected: Sequence[Record]
+) -> list[str]:
+    reasons = Counter(each["reason"] for each in rejected)
+    used = len({each["model"] for each in faults})
+    return [
+        "| | |",
+        "|---|---|",
+        f"| faults | {len(faults)} of {len({each['kind'] for each in faults})} kinds, "
+        f"in {used} models of {len(models())} |",
+        f"| caught | {_percent(_share(faults, 'caught'))} |",
+        f"| top-1 | {_percent(_share(faults, 'top1'))} |",
+        f"| top-3 | {_percent(_share(faults, 'top3'))} |",
+        f"| false alarms | {_percent(_false_alarms(good))} of "
+        f"{sum(each['judged'] for each in good)} layers of {len(good)} good files |",
+        f"| inputs | {SAMPLES} for each model |",
+        f"| sites tried that are no faults | {reasons['no effect']} without effect, "
+        f"{reasons['does not run']} that do not run or change a shape |",
+        "",
+        "No artifact here is quantized, so there are no faults of scales and zero points.",
+    ]
+
+
+def _table(title: str, faults: Sequence[Record], of: Callable[[Record], str]) -> list[str]:
+    rows = [f"| {title} | faults | caught | top-1 | top-3 |", "|---|---|---|---|---|"]
+    for value in dict.fromkeys(map(of, faults)):
+        some = [each for each in faults if of(each) == value]
+        rows.append(
+            f"| {value} | {len(some)} | "
+            + " | ".join(_percent(_share(some, each)) for each in ("caught", "top1", "top3"))
+            + " |"
+        )
+    return rows
+
+
+def _by_kind(faults: Sequence[Record]) -> list[str]:
+    formats = list(dict.fromkeys(each["format"] for each in faults))
+    rows = [
+        "Top-1 hits of faults.\n",
+        f"| kind | what is wrong | {' | '.join(formats)} |",
+        "|---|---|" + "---|" * len(formats),
+    ]
+    for kind in KINDS:
+        cells = []
+        for format_ in formats:
+            some = [e for e in faults if e["kind"] == kind.name and e["format"] == format_]
+            cells.append(f"{sum(each['top1'] for each in some)} of {len(some)}" if some else "–")
+        rows.append(f"| {kind.name} | {kind.about} | {' | '.join(cells)} |")
+    return rows
+
+
+def _misses(faults: Sequence[Record]) -> list[str]:
+    missed = [each for each in faults if not each["top1"]]
+    if not missed:
+        return ["None."]
+    rows = ["| kind | model | format | site | rank | why |", "|---|---|---|---|---|---|"]
+    return rows + [
+        f"| {each['kind']} | {each['model']} | {each['format']} | {_text(each['label'])} | "
+        f"{each['rank'] or '–'} | {_text(each['why'])} |"
+        for each in missed
+    ]
+
+
+def _alarms(good: Sequence[Record]) -> list[str]:
+    rows = ["| model | format | layer | alone | ratio | accumulated | ratio |", "|---" * 7 + "|"]
+    for each in good:
+        rows += [
+            f"| {each['model']} | {each['format']} | {alarm['layer']} | {alarm['verdict']} | "
+            f"{_number(alarm['isolated'])} | {alarm['accumulated_verdict']} | "
+            f"{_number(alarm['accumulated'])} |"
+            for alarm in each["alarms"]
+        ]
+    return rows if len(rows) > 2 else ["None."]
+
+
+def _rows(faults: Sequence[Record]) -> list[str]:
+    rows = [
+        "Effect: relative RMS at the fault. Ratio: isolated drift ratio of the fault's layer.\n",
+        "| kind | model | format | site | layers | effect | ratio | verdict | rank | named |",
+        "|---" * 10 + "|",
+    ]
+    return rows + [
+        f"| {each['kind']} | {each['model']} | {each['format']} | {_text(each['label'])} | "
+        f"{', '.join(each['layers'])} | {_number(each['effect'])} | {_number(each['ratio'])} | "
+        f"{each['verdict']} | {each['rank'] or '–'} | "
+        f"{'yes' if each['top1'] else each['blamed'] or 'no'} |"
+        for each in faults
+    ]
+
+
+def _share(records: Sequence[Record], key: str) -> float | None:
+    return sum(bool(each[key]) for each in records) / len(records) if records else None
+
+
+def _false_alarms(good: Sequence[Record]) -> float | None:
+    judged = sum(each["judged"] for each in good)
+    return sum(len(each["alarms"]) for each in good) / judged if judged else None
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return "∞" if value == "inf" else f"{float(value):.2g}"
+
+
+def _text(text: str) -> str:
+    return text.replace("|", "\\|")
