@@ -75,9 +75,7 @@ def converted(module: nn.Module, given: Tensor, folder: Path) -> seeding.Seeder:
     for each in module.parameters():
         if each.dim() == 1:
             each.data.uniform_(0.2, 0.8)
-    bridge.convert(
-        module.eval(), (given,), to=["exported", *FORMATS], out=folder, validate=False
-    )
+    bridge.convert(module.eval(), (given,), to=["exported", *FORMATS], out=folder, validate=False)
     return seeding.Seeder(models.read("net", folder))
 
 

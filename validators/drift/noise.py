@@ -61,7 +61,7 @@ def _moved(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 def _moved_row(name: str, row: NDArray[Any]) -> NDArray[Any]:
     """One sample; what is drawn depends on it alone, and not on those that it is run with."""
-    seed = [zlib.crc32(name.encode()), zlib.crc32(np.ascontiguousarray(row))]
+    seed = [zlib.crc32(name.encode()), zlib.crc32(np.ascontiguousarray(row).data)]
     signs = np.random.default_rng(seed).integers(0, 2, row.shape, np.int8)
     moved = np.nextafter(row, np.where(signs, np.inf, -np.inf).astype(row.dtype))
     # the neighbours of 0 are far smaller than any rounding error, and infinities stay
