@@ -43,8 +43,13 @@ class Alignment:
     notes: tuple[str, ...] = ()
 
     def applied(self, artifact: Artifact) -> Artifact:
-        """Return the artifact with the layer map and the notes."""
-        return replace(artifact, layer_map=self.layer_map, notes=(*artifact.notes, *self.notes))
+        """Return the artifact with the layer map, the confidence of each pair, and the notes."""
+        places = {
+            layer: replace(place, confidence=self.confidence.get(layer))
+            for layer, place in self.layer_map.places.items()
+        }
+        notes = (*artifact.notes, *self.notes)
+        return replace(artifact, layer_map=LayerMap(places=places), notes=notes)
 
 
 def compute_layers(spine: Spine) -> list[str]:

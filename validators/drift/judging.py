@@ -37,7 +37,9 @@ def layer_rows(
             rows[layer] = unmapped(artifact, layer)
             continue
         row = _row(known, limits, unit)
-        rows[layer] = replace(row, tensor=place.tensor, cluster=clusters[layer])
+        rows[layer] = replace(
+            row, tensor=place.tensor, cluster=clusters[layer], confidence=place.confidence
+        )
     return _with_gains(spine, rows)
 
 
