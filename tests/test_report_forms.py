@@ -225,8 +225,15 @@ def test_what_blame_found_is_in_the_report_and_on_the_page(tmp_path: Path) -> No
         "blame-tflite/reproduce.py"
     )
     first = findings(document)[0]
-    assert "eps=1e-05), here RSQRT(); ADD(" in first.text
-    assert "reproduction: blame-tflite/reproduce.py" in first.text
+    assert first.details == (
+        ("in the source", found["call"]),
+        ("in tflite", "RSQRT(); ADD(fused_activation_function=0)"),
+        ("reproduction", "blame-tflite/reproduce.py"),
+        ("reproduction", f"reproduction/{SEEDED}/run.py"),  # of the other runtime
+    )
+    for form in FORMS.values():
+        if form.name != "junit":
+            assert "eps=1e-05" in form.write(document)
     assert "eps=1e-05" in (folder / "report.html").read_text(encoding="utf-8")
     with pytest.raises(UsageError, match="no target 'other'"):
         record_blame(folder, "other", found)

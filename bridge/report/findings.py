@@ -44,6 +44,7 @@ class Finding:
         text: What is known about it, and what to do.
         layer: The layer to look at, if there is one.
         source: The user's file and line, if known.
+        details: Names and texts of what else is known, such as both sides' operator.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Finding:
     text: str
     layer: str | None = None
     source: str = ""
+    details: tuple[tuple[str, str], ...] = ()
 
 
 def findings(document: Mapping[str, Any]) -> list[Finding]:
@@ -85,7 +87,9 @@ def _joined(found: Sequence[Finding]) -> list[Finding]:
             if each.text not in text:
                 text = f"{text} In {each.targets[0]}: {_lower(each.text)}"
             targets = (*before.targets, *each.targets)
-            joined[key] = Finding(**{**vars(before), "targets": targets, "text": text})
+            details = tuple(dict.fromkeys((*before.details, *each.details)))
+            changes = {"targets": targets, "text": text, "details": details}
+            joined[key] = Finding(**{**vars(before), **changes})
     return list(joined.values())
 
 
@@ -214,13 +218,6 @@ def _drift(
         parts.append(f"{db_text(row['metrics']['sqnr_db'])} accumulated")
     if not introduced:
         parts.append(target["layers"].get("isolation") or "an earlier layer may have begun it")
-    blame = target.get("blame")
-    if blame and blame["layer"] == first:
-        computed = "; ".join(blame["operators"])
-        parts.append(f"in the source {blame['call']}" + (f", here {computed}" if computed else ""))
-    reproduction = reproduction_of(target)
-    if reproduction:
-        parts.append(f"reproduction: {reproduction}")
     return Finding(
         kind="drift-introduced" if introduced else "drift-accumulated",
         level=ERROR,
@@ -230,7 +227,19 @@ def _drift(
         text=_upper("; ".join(parts)) + ".",
         layer=first,
         source=source_of(layer),
+        details=tuple(_details(name, target, first)),
     )
+
+
+def _details(name: str, target: Mapping[str, Any], layer: str) -> Iterator[tuple[str, str]]:
+    blame = target.get("blame") or {"layer": None}
+    if blame["layer"] == layer:
+        yield "in the source", blame["call"]
+        if blame["operators"]:
+            yield f"in {name}", "; ".join(blame["operators"])
+    reproduction = reproduction_of(target)
+    if reproduction:
+        yield "reproduction", reproduction
 
 
 def _compatibility(document: Mapping[str, Any]) -> Iterator[Finding]:

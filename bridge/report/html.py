@@ -20,9 +20,9 @@ from .layer_columns import layer_columns
 from .reading import accumulated, isolated, limits_of, targets_of
 from .route_tree import route_tree
 
-# In the order in which they need each other.
 _LIBRARY = "uplot/uPlot.iife.min.js"
 _LICENCE = "uplot/LICENSE"
+# In the order in which they need each other.
 _SCRIPTS = ("layers.js", "chart.js", "table.js", "panel.js", "page.js")
 _STYLES = ("uplot/uPlot.min.css", "report.css")
 _PLAIN_ROWS = 200
@@ -47,7 +47,6 @@ def html_report(document: Mapping[str, Any]) -> str:
         lines=lines,
         findings=findings(document),
         routes=route_tree(document, lines),
-        targets=targets_of(document),
         limits=_limits(document),
         coverage={
             name: target["layers"]["coverage"]

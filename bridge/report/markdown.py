@@ -88,6 +88,8 @@ def _findings(document: Mapping[str, Any]) -> Iterator[str]:
     for each in found:
         targets = ", ".join(code(name) for name in each.targets)
         yield f"- **{each.level}** {plain(each.title)} ({targets}): {plain(each.text)}"
+        for name, text in each.details:
+            yield f"  - {plain(name)}: {code(text)}"
 
 
 def _failing(document: Mapping[str, Any]) -> Iterator[str]:

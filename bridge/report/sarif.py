@@ -46,10 +46,15 @@ def _result(document: Mapping[str, Any], finding: Finding) -> dict[str, Any]:
         "ruleId": finding.kind,
         "ruleIndex": list(KINDS).index(finding.kind),
         "level": finding.level,
-        "message": {"text": f"{finding.title}. {finding.text}"},
+        "message": {"text": _message(finding)},
         "locations": [location],
         "partialFingerprints": {"driftbridge/v1": _fingerprint(document, finding)},
     }
+
+
+def _message(finding: Finding) -> str:
+    details = (f"{name}: {text}" for name, text in finding.details)
+    return "\n".join([f"{finding.title}. {finding.text}", *details])
 
 
 def _own_file(document: Mapping[str, Any]) -> str:

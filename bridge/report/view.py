@@ -220,7 +220,13 @@ def _reason(document: Mapping[str, Any], target: Mapping[str, Any], line: Target
         layer = layer_by_id(document).get(line.layer)
         title = layer_title(layer) if layer else line.layer
         introduced = target["layers"].get("introduced") is not None
-        parts.append(f"introduced at {title}" if introduced else f"first failing layer: {title}")
+        if layer and line.layer in target["reason"]:  # it says the rest
+            place = f"module {layer['module'] or 'root'}, {layer['source']}".removesuffix(", ")
+            parts.append(f"{line.layer} is in {place}")
+        else:
+            parts.append(
+                f"introduced at {title}" if introduced else f"first failing layer: {title}"
+            )
     if not parts:
         parts = list(_good_news(target, line))
     if target["layers"]["observer_effect"]:
