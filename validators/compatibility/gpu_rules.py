@@ -205,15 +205,39 @@ def _activation(operator: GraphOperator) -> str:
     return ""
 
 
-def _broadcast(operator: GraphOperator) -> str:
-    """ADD and MUL: neither operand may be smaller than the other in some axes and larger in others.
+def _ranks(operator: GraphOperator) -> str:
+    """ADD and MUL: operands of other ranks are repeated in few forms only."""
+    first, second = _input(operator, 0), _input(operator, 1)
+    if first is None or second is None or first.rank == second.rank:
+        return ""
+    long, short = sorted((first, second), key=lambda each: -each.rank)
+    if short.rank < 2 or (long.rank == 4 and _repeats(_sizes(long), _sizes(short))):
+        return ""
+    return f"the GPU delegate does not repeat {short} over {long}: make their ranks equal"
+
+
+def _repeats(long: Sequence[int], short: Sequence[int]) -> bool:
+    """Whether a tensor of 4 axes may meet one of 3 or 2: [h, w, c], [1, 1] or [batch, c]."""
+    if len(short) == 3:
+        return long[0] == 1
+    alone = long[0] == 1 and list(short) == [1, 1]
+    return alone or [long[0], long[3]] == list(short)
+
+
+def _sizes(tensor: GraphTensor) -> list[int]:
+    """Sizes; one that may change is 1 until it is set, as in the file."""
+    return [1 if size is None else size for size in tensor.shape]
+
+
+def _product(operator: GraphOperator) -> str:
+    """MUL: neither operand may be smaller than the other in some axes and larger in others.
 
     The delegate has one tensor of the result's shape and repeats the other over it.
     """
     first, second = _input(operator, 0), _input(operator, 1)
     if first is None or second is None or first.rank != second.rank:
         return ""
-    pairs = [(a or 1, b or 1) for a, b in zip(first.shape, second.shape, strict=True)]
+    pairs = list(zip(_sizes(first), _sizes(second), strict=True))
     if any(a < b for a, b in pairs) and any(a > b for a, b in pairs):
         return f"{first} and {second} are both repeated; the GPU delegate repeats one of them"
     return ""
@@ -301,7 +325,8 @@ KINDS: dict[str, tuple[Rule, ...]] = {
         "MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB",
         *_BINARY,
     ),
-    **_rows("ADD MUL", _broadcast, _activation),
+    "ADD": (_ranks, _activation),
+    "MUL": (_ranks, _product, _activation),
     **_rows("ADD_N BATCH_MATMUL CONCATENATION DEQUANTIZE LEAKY_RELU LSTM PACK PRELU RELU RELU6"),
     **_rows("RELU_N1_TO_1 SPLIT SPLIT_V ONE_HOT EMBEDDING_LOOKUP"),
     **_rows("AVERAGE_POOL_2D MAX_POOL_2D", _reads(1), _activation),
