@@ -242,6 +242,7 @@ TWICE = ((2,), "INT32", np.array([2, 2], np.int32))
         (one("SIGN", IMAGE), "no kernel for it"),
         (one("ADD", ((4,), "INT32"), ((4,), "INT32"), out=((4,), "INT32"), options="AddOptions"),
          "does not compute in int32"),
+        (one("NEG", ((4,), "INT8"), out=((4,), "INT8")), "its integers have no scale"),
         (one("CONCATENATION", *WIDE, out=((1, 4, 4, 12),), options="ConcatenationOptions", axis=3),
          "it joins 6 tensors"),
         (one("STRIDED_SLICE", ((4, 4),), ((2,), "INT32", np.zeros(2, np.int32)),
@@ -249,7 +250,7 @@ TWICE = ((2,), "INT32", np.array([2, 2], np.int32))
              options="StridedSliceOptions"),
          "steps of 1 only"),
     ],
-    ids=["kind", "type", "concatenation", "strides"],
+    ids=["kind", "type", "no scale", "concatenation", "strides"],
 )  # fmt: skip
 def test_what_xnnpack_leaves_has_a_reason(file: TFLiteFile, why: str, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(file.finish())

@@ -11,17 +11,20 @@ integer types; of that only kinds, ranks and types are known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from ...inspection.tflite_graph import GraphOperator, GraphTensor, TFLiteGraph
+from ...inspection.tflite_graph import (
+    GraphOperator,
+    GraphTensor,
+    TFLiteGraph,
+    with_stored_weights,
+)
 
 Rule: TypeAlias = Callable[[GraphOperator], str]
 
 MOST_AXES = 4
 
-_UNPACKING = ("DEQUANTIZE", "DENSIFY")
 _FLOATS = ("float32", "float16")
 _QUANTIZED = ("int8", "uint8")
 
@@ -50,7 +53,9 @@ _ACCELERATOR_KINDS = frozenset(_ACCELERATOR.split())
 def refusals(graph: TFLiteGraph) -> Iterator[tuple[GraphOperator, str]]:
     """Yield the operators of the main graph that the delegate refuses, each with the reason."""
     batch = _batch(graph)
-    for operator in _unpacked(graph.main):
+    for operator in with_stored_weights(graph.main):
+        if operator.unpacks_weights:  # the delegate reads the stored ones
+            continue
         reason = refusal(operator) or _batch_reason(operator, batch)
         if reason:
             yield operator, reason
@@ -66,20 +71,6 @@ def refusal(operator: GraphOperator) -> str:
         if reason:
             return reason
     return ""
-
-
-def _unpacked(operators: Iterable[GraphOperator]) -> Iterator[GraphOperator]:
-    """Leave out what turns stored weights into floats: the delegate reads those as they are."""
-    weights: set[int] = set()  # of the tensors, which are one object wherever they are used
-    for operator in operators:
-        if operator.name in _UNPACKING and not operator.read:
-            weights.update(map(id, operator.outputs))
-            continue
-        inputs = tuple(
-            replace(each, constant=True) if each is not None and id(each) in weights else each
-            for each in operator.inputs
-        )
-        yield replace(operator, inputs=inputs)
 
 
 def accelerator_takes(operator: GraphOperator) -> bool:
