@@ -77,6 +77,8 @@ INDICES = ((3,), "INT32")
         (one("CAST", ((1, 4), "INT64"), out=((1, 4), "INT32")), "int64 into int32"),
         (one("SLICE", ((1, 4),), AXES, AXES, out=((1, 4),)), "SLICE takes 3 or 4"),
         (one("MUL", ((1, 4, 1),), ((1, 1, 4),), out=((1, 4, 4),)), "both repeated"),
+        (one("ADD", ((1, 1, 4),), ((1, 4),), out=((1, 1, 4),)), "make their ranks equal"),
+        (one("MUL", ((2, 4, 4, 2),), ((4, 4, 2),), out=((2, 4, 4, 2),)), "make their ranks equal"),
         (one("SOFTMAX", IMAGE, options="SoftmaxOptions", beta=2.0), "its beta is 2"),
         (
             one("STRIDED_SLICE", IMAGE, AXES, AXES, AXES, options="StridedSliceOptions",
@@ -111,6 +113,9 @@ def test_an_operator_is_refused_for_the_reason_that_there_is(
         cnn(batch=None),
         cnn(batch=3),
         one("ADD", IMAGE, ((2,), "FLOAT32", np.ones(2, np.float32))),
+        one("MUL", IMAGE, ((4, 4, 2), "FLOAT32", np.ones((4, 4, 2), np.float32))),
+        one("ADD", IMAGE, ((1, 2),)),
+        one("ADD", ((1, 4, 1),), ((1, 1, 4),), out=((1, 4, 4),)),
         one("GREATER", IMAGE, IMAGE, out=((1, 4, 4, 2), "BOOL")),
         one("SELECT_V2", ((1, 4), "BOOL"), ((1, 4),), ((), "FLOAT32", np.ones((), np.float32)),
             out=((1, 4),)),
@@ -119,7 +124,8 @@ def test_an_operator_is_refused_for_the_reason_that_there_is(
             out=((1, 4), "INT8", None, Quantization(scales=(0.1,), zero_points=(0,)))),
         one("MEAN", IMAGE, AXES),
     ],
-    ids=["cnn", "dynamic", "batch 3", "add", "greater", "select", "gather", "int8", "mean"],
+    ids=["cnn", "dynamic", "batch 3", "add", "rank 3", "channels", "both", "greater", "select",
+         "gather", "int8", "mean"],
 )  # fmt: skip
 def test_what_the_delegate_takes_is_not_refused(file: TFLiteFile, tmp_path: Path) -> None:
     assert reasons(file, tmp_path) == []
@@ -236,6 +242,7 @@ TWICE = ((2,), "INT32", np.array([2, 2], np.int32))
         (one("SIGN", IMAGE), "no kernel for it"),
         (one("ADD", ((4,), "INT32"), ((4,), "INT32"), out=((4,), "INT32"), options="AddOptions"),
          "does not compute in int32"),
+        (one("NEG", ((4,), "INT8"), out=((4,), "INT8")), "its integers have no scale"),
         (one("CONCATENATION", *WIDE, out=((1, 4, 4, 12),), options="ConcatenationOptions", axis=3),
          "it joins 6 tensors"),
         (one("STRIDED_SLICE", ((4, 4),), ((2,), "INT32", np.zeros(2, np.int32)),
@@ -243,7 +250,7 @@ TWICE = ((2,), "INT32", np.array([2, 2], np.int32))
              options="StridedSliceOptions"),
          "steps of 1 only"),
     ],
-    ids=["kind", "type", "concatenation", "strides"],
+    ids=["kind", "type", "no scale", "concatenation", "strides"],
 )  # fmt: skip
 def test_what_xnnpack_leaves_has_a_reason(file: TFLiteFile, why: str, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(file.finish())

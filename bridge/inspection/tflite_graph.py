@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .dtypes import name_of
 from .facts import DamagedError
@@ -15,6 +18,9 @@ from .tflite_file import enumeration_names, members, operator_codes, tensor_type
 
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 _ACTIVATION = "fused_activation_function"
+_UNPACKING = ("DEQUANTIZE", "DENSIFY")
+_LISTS = ("int32", "int64")
+_LONGEST_LIST = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,7 @@ class GraphTensor:
         dtype: NumPy name of the element type, or the schema's in lower case where NumPy has none.
         constant: Whether the file holds its elements.
         quantized: Whether its elements stand for real numbers by a scale.
+        values: The elements of a short list of integer constants: axes, sizes, steps.
     """
 
     name: str
@@ -34,6 +41,7 @@ class GraphTensor:
     dtype: str
     constant: bool = False
     quantized: bool = False
+    values: tuple[int, ...] | None = None
 
     @property
     def rank(self) -> int:
@@ -92,6 +100,29 @@ class GraphOperator:
         """The inputs that are not constants."""
         return [each for each in self.inputs if each is not None and not each.constant]
 
+    @property
+    def unpacks_weights(self) -> bool:
+        """Whether it turns stored weights into floats."""
+        return self.name in _UNPACKING and not self.read
+
+
+def with_stored_weights(operators: Iterable[GraphOperator]) -> list[GraphOperator]:
+    """Return operators whose inputs count as constants where they are made of nothing else.
+
+    Those are weights that are stored in fewer bits and turned into floats when the model is loaded.
+    """
+    weights: set[int] = set()  # of the tensors, which are one object wherever they are used
+    found = []
+    for operator in operators:
+        if operator.unpacks_weights:
+            weights.update(map(id, operator.outputs))
+        inputs = tuple(
+            replace(each, constant=True) if each is not None and id(each) in weights else each
+            for each in operator.inputs
+        )
+        found.append(replace(operator, inputs=inputs))
+    return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class TFLiteGraph:
@@ -141,11 +172,18 @@ def read_graph(path: Path) -> TFLiteGraph:
         codes = operator_codes(model)
         buffers = members(model, "Buffers")
         filled = [_is_filled(each) for each in buffers]
+
+        def content(index: int) -> bytes:
+            buffer = buffers[index]
+            if buffer.Offset() > 1:
+                return bytes(data[buffer.Offset() : buffer.Offset() + buffer.Size()])
+            return bytes(buffer.DataAsNumpy())
+
         subgraphs = members(model, "Subgraphs")
         if not subgraphs:
             raise DamagedError("it has no subgraph")
         for graph, subgraph in enumerate(subgraphs):
-            tensors = tuple(_tensor(each, filled) for each in members(subgraph, "Tensors"))
+            tensors = tuple(_tensor(each, filled, content) for each in members(subgraph, "Tensors"))
             every.append(tensors)
             for index, operator in enumerate(members(subgraph, "Operators")):
                 name, version = codes[operator.OpcodeIndex()]
@@ -180,14 +218,20 @@ def _is_filled(buffer: Any) -> bool:
     return bool(buffer.Size() if buffer.Offset() > 1 else buffer.DataLength())
 
 
-def _tensor(tensor: Any, filled: Sequence[bool]) -> GraphTensor:
+def _tensor(tensor: Any, filled: Sequence[bool], content: Callable[[int], bytes]) -> GraphTensor:
     sizes = members(tensor, "ShapeSignature") or members(tensor, "Shape")
     quantization = tensor.Quantization()
+    dtype = name_of(tensor.Type(), tensor_types())
+    constant = filled[tensor.Buffer()]
+    values = None
+    if constant and dtype in _LISTS and math.prod(map(int, sizes)) <= _LONGEST_LIST:
+        values = tuple(np.frombuffer(content(tensor.Buffer()), dtype).tolist())
     return GraphTensor(
         name=text(tensor.Name()),
         shape=tuple(None if size < 0 else int(size) for size in sizes),
-        dtype=name_of(tensor.Type(), tensor_types()),
-        constant=filled[tensor.Buffer()],
+        dtype=dtype,
+        constant=constant,
+        values=values,
         quantized=bool(quantization is not None and quantization.ScaleLength()),
     )
 

@@ -11,17 +11,20 @@ integer types; of that only kinds, ranks and types are known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from ...inspection.tflite_graph import GraphOperator, GraphTensor, TFLiteGraph
+from ...inspection.tflite_graph import (
+    GraphOperator,
+    GraphTensor,
+    TFLiteGraph,
+    with_stored_weights,
+)
 
 Rule: TypeAlias = Callable[[GraphOperator], str]
 
 MOST_AXES = 4
 
-_UNPACKING = ("DEQUANTIZE", "DENSIFY")
 _FLOATS = ("float32", "float16")
 _QUANTIZED = ("int8", "uint8")
 
@@ -50,7 +53,9 @@ _ACCELERATOR_KINDS = frozenset(_ACCELERATOR.split())
 def refusals(graph: TFLiteGraph) -> Iterator[tuple[GraphOperator, str]]:
     """Yield the operators of the main graph that the delegate refuses, each with the reason."""
     batch = _batch(graph)
-    for operator in _unpacked(graph.main):
+    for operator in with_stored_weights(graph.main):
+        if operator.unpacks_weights:  # the delegate reads the stored ones
+            continue
         reason = refusal(operator) or _batch_reason(operator, batch)
         if reason:
             yield operator, reason
@@ -66,20 +71,6 @@ def refusal(operator: GraphOperator) -> str:
         if reason:
             return reason
     return ""
-
-
-def _unpacked(operators: Iterable[GraphOperator]) -> Iterator[GraphOperator]:
-    """Leave out what turns stored weights into floats: the delegate reads those as they are."""
-    weights: set[int] = set()  # of the tensors, which are one object wherever they are used
-    for operator in operators:
-        if operator.name in _UNPACKING and not operator.read:
-            weights.update(map(id, operator.outputs))
-            continue
-        inputs = tuple(
-            replace(each, constant=True) if each is not None and id(each) in weights else each
-            for each in operator.inputs
-        )
-        yield replace(operator, inputs=inputs)
 
 
 def accelerator_takes(operator: GraphOperator) -> bool:
@@ -205,15 +196,39 @@ def _activation(operator: GraphOperator) -> str:
     return ""
 
 
-def _broadcast(operator: GraphOperator) -> str:
-    """ADD and MUL: neither operand may be smaller than the other in some axes and larger in others.
+def _ranks(operator: GraphOperator) -> str:
+    """ADD and MUL: operands of other ranks are repeated in few forms only."""
+    first, second = _input(operator, 0), _input(operator, 1)
+    if first is None or second is None or first.rank == second.rank:
+        return ""
+    long, short = sorted((first, second), key=lambda each: -each.rank)
+    if short.rank < 2 or (long.rank == 4 and _repeats(_sizes(long), _sizes(short))):
+        return ""
+    return f"the GPU delegate does not repeat {short} over {long}: make their ranks equal"
+
+
+def _repeats(long: Sequence[int], short: Sequence[int]) -> bool:
+    """Whether a tensor of 4 axes may meet one of 3 or 2: [h, w, c], [1, 1] or [batch, c]."""
+    if len(short) == 3:
+        return long[0] == 1
+    alone = long[0] == 1 and list(short) == [1, 1]
+    return alone or [long[0], long[3]] == list(short)
+
+
+def _sizes(tensor: GraphTensor) -> list[int]:
+    """Sizes; one that may change is 1 until it is set, as in the file."""
+    return [1 if size is None else size for size in tensor.shape]
+
+
+def _product(operator: GraphOperator) -> str:
+    """MUL: neither operand may be smaller than the other in some axes and larger in others.
 
     The delegate has one tensor of the result's shape and repeats the other over it.
     """
     first, second = _input(operator, 0), _input(operator, 1)
     if first is None or second is None or first.rank != second.rank:
         return ""
-    pairs = [(a or 1, b or 1) for a, b in zip(first.shape, second.shape, strict=True)]
+    pairs = list(zip(_sizes(first), _sizes(second), strict=True))
     if any(a < b for a, b in pairs) and any(a > b for a, b in pairs):
         return f"{first} and {second} are both repeated; the GPU delegate repeats one of them"
     return ""
@@ -301,7 +316,8 @@ KINDS: dict[str, tuple[Rule, ...]] = {
         "MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB",
         *_BINARY,
     ),
-    **_rows("ADD MUL", _broadcast, _activation),
+    "ADD": (_ranks, _activation),
+    "MUL": (_ranks, _product, _activation),
     **_rows("ADD_N BATCH_MATMUL CONCATENATION DEQUANTIZE LEAKY_RELU LSTM PACK PRELU RELU RELU6"),
     **_rows("RELU_N1_TO_1 SPLIT SPLIT_V ONE_HOT EMBEDDING_LOOKUP"),
     **_rows("AVERAGE_POOL_2D MAX_POOL_2D", _reads(1), _activation),

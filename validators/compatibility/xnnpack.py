@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...availability import version_of
-from ...inspection.tflite_graph import GraphOperator
+from ...inspection.tflite_graph import GraphOperator, with_stored_weights
 from ...worker import WORKER, Job, WorkFailure, WorkPool
 from .origins import PlacedOperator
 
@@ -26,10 +26,12 @@ _NAMES = """
 """
 _KINDS = frozenset(_NAMES.split())
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_COMPUTED = ("float32", "int8", "uint8", "resource")
+_SCALED = ("int8", "uint8")
+_COMPUTED = ("float32", "resource", *_SCALED)
 _MOST_AXES = 6
 _MOST_JOINED = 5
 _MOST_PARTS = 4
+_MASKS = ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 _ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -78,6 +80,7 @@ class Delegation:
         Args:
             operators: Those of the subgraph that runs.
         """
+        operators = with_stored_weights(operators)
         return {
             **self.to_json(),
             "left": [{**each.row(), "why": why_left(operators[each.index])} for each in self.left],
@@ -123,15 +126,23 @@ def why_left(operator: GraphOperator) -> str:
     foreign = sorted({each.dtype for each in tensors} - set(_COMPUTED))
     if foreign:
         return f"XNNPACK does not compute in {', '.join(foreign)}"
+    if any(each.dtype in _SCALED and not each.quantized for each in tensors):
+        return "its integers have no scale"
     rank = max((each.rank for each in tensors), default=0)
     if rank > _MOST_AXES:
         return f"a tensor has {rank} axes; XNNPACK knows {_MOST_AXES}"
     reason = _why_this_form(operator)
     if reason:
         return reason
-    if any(each.dynamic for each in tensors):
-        return "a size of its tensors is not fixed"
-    return "XNNPACK did not take it, and does not say why"
+    changing = any(each.dynamic for each in tensors)
+    hint = "; a size of its tensors may change" if changing else ""
+    return f"XNNPACK did not take it, and does not say why{hint}"
+
+
+def _values(operator: GraphOperator, place: int) -> tuple[int, ...]:
+    """A short list of constants; empty if it is none."""
+    each = operator.inputs[place] if place < len(operator.inputs) else None
+    return (each.values or ()) if each is not None else ()
 
 
 def _why_this_form(operator: GraphOperator) -> str:
@@ -146,8 +157,12 @@ def _why_this_form(operator: GraphOperator) -> str:
         return f"it joins {len(operator.inputs)} tensors; XNNPACK joins 2 to {_MOST_JOINED}"
     if name == "SPLIT" and len(operator.outputs) > _MOST_PARTS:
         return f"it has {len(operator.outputs)} parts; XNNPACK makes up to {_MOST_PARTS}"
-    if name == "STRIDED_SLICE":
-        return "XNNPACK slices with steps of 1 only, and adds or removes no axis"
+    if name == "STRIDED_SLICE" and any(map(options.get, _MASKS)):
+        return "XNNPACK adds or removes no axis when it slices"
+    if name == "STRIDED_SLICE" and set(_values(operator, 3)) - {1}:
+        return "XNNPACK slices with steps of 1 only"
+    if name == "SLICE" and -1 in _values(operator, 2):
+        return "its size is -1, for all the rest; XNNPACK takes sizes that are stated"
     if name in ("RESHAPE", "SLICE", "PAD", "TRANSPOSE") and len(operator.read) > 1:
         return "what it does depends on a tensor that is computed when it runs"
     return ""
