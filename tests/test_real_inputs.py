@@ -18,6 +18,7 @@ from PIL import Image
 
 import bridge
 from bridge.api import SourceOptions
+from bridge.api.opening import open_source
 from bridge.artifact import TensorSpec
 from bridge.errors import InputError, SourceError, UsageError
 from bridge.report.schema import load_schema
@@ -259,34 +260,37 @@ def broken():
 """
 
 
-def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bridge", *arguments], capture_output=True, text=True, cwd=tmp_path
-    )
-
-
-def test_the_command_line_takes_images_and_callables_and_validates_again(
+def test_the_command_line_takes_images_and_the_folder_is_validated_on_them(
     tmp_path: Path, pictures: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(SCRIPT)
-    common = ("convert", "mine.py:made", "--to", "torchscript", "--json")
-    done = run(
-        tmp_path, *common, "-i", "input=1x3x8x12", "--inputs", str(pictures),
-        "--resize", "8x12", "--mean", "0.5", "--std", "0.25",
-    )  # fmt: skip
+    arguments = ["mine.py:made", "--to", "torchscript", "--json", "-i", "input=1x3x8x12"]
+    arguments += ["--inputs", str(pictures), "--resize", "8x12", "--mean", "0.5", "--std", "0.25"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "convert", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     inputs = json.loads(done.stdout)["validation"]["inputs"]
     assert inputs["samples"] == 3
     assert "resized to 8x12" in inputs["how"]["input"]
     assert "mean 0.5, std 0.25" in inputs["how"]["input"]
-    again = run(tmp_path, "validate", "out", "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["validation"]["inputs"] == inputs
+    again = bridge.validate(tmp_path / "out")
+    assert again.report["validation"]["inputs"] == inputs
 
-    done = run(tmp_path, *common, "--inputs", "mine.py:data", "--out", "two")
-    assert done.returncode == 0, done.stderr
-    inputs = json.loads(done.stdout)["validation"]["inputs"]
-    assert inputs["how"] == {"input": "3 items of mine.py:data"}
+
+def test_a_callable_by_name_gives_the_inputs_and_the_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    opened = open_source("mine.py:made", None, SourceOptions(real="mine.py:data"), 60)
+    assert opened.samples.how == {"input": "3 items of mine.py:data"}
+    assert opened.samples.arrays["input"].shape == (3, 1, 3, 8, 12)
+    assert opened.source.signature.inputs[0].shape == (1, 3, 8, 12)
+    assert opened.to_json()["inputs"] == f"{tmp_path / 'mine.py'}:data"
 
 
 def test_what_the_users_own_iterable_raises_is_theirs(
