@@ -35,6 +35,7 @@ from bridge.api.opening import SourceOptions, open_source
 from bridge.api.validating import foreign_artifact
 from bridge.artifact import Artifact
 from bridge.converters._capture import capture
+from bridge.errors import InputError
 from bridge.layers import Absence, LayerMap
 from bridge.samples import Samples
 from bridge.validators.alignment import Alignment, align, compute_layers
@@ -196,10 +197,14 @@ class Bench:
                     yield kind, replace(artifact, layer_map=LayerMap())
             else:
                 path = self.folder / f"{kind}.onnx"
-                if self._exported(path, dynamo=kind == "dynamo"):
+                if not self._exported(path, dynamo=kind == "dynamo"):
+                    continue
+                try:
                     yield f"torch.onnx, {kind}", foreign_artifact(path, signature)
                     if importlib.util.find_spec("onnxsim"):
                         yield f"onnxsim of {kind}", foreign_artifact(_simplified(path), signature)
+                except InputError as error:  # it is not the same model: an argument is an input
+                    print(f"   {self.model.name}: {kind}: {error}", file=sys.stderr)
 
     def _converted(self, target: str) -> Artifact | None:
         options = bridge.api.ConvertOptions()

@@ -74,7 +74,7 @@ def described(
         for layer, pair in matcher.pairs.items()
         if not _contradicted(pair, errors.get(layer))
     }
-    layer_map = _explained(spine, graph, pairs, matcher.same)
+    layer_map = _explained(spine, graph, pairs, matcher)
     compute = compute_layers(spine)
     missing = [each for each in compute if layer_map.place(each).absence is Absence.UNEXPLAINED]
     found = sum(each in pairs for each in compute)
@@ -101,9 +101,7 @@ def _contradicted(pair: Pair, error: float | None) -> bool:
     return by_values and error is not None and error > 10 * AGREES
 
 
-def _explained(
-    spine: Spine, graph: Graph, pairs: Mapping[str, Pair], same: Mapping[str, str]
-) -> LayerMap:
+def _explained(spine: Spine, graph: Graph, pairs: Mapping[str, Pair], matcher: Matcher) -> LayerMap:
     readers: dict[str, list[str]] = {}
     live = set(spine.inputs)
     for layer in spine.layers:
@@ -125,7 +123,7 @@ def _explained(
         if layer.id not in live:
             places[layer.id] = Place(absence=Absence.FOLDED, detail="it depends on no input")
         else:
-            places[layer.id] = _reason(layer, graph, ends[layer.id], pairs, same)
+            places[layer.id] = _reason(layer, ends[layer.id], pairs, matcher)
     return LayerMap(places={layer: places[layer] for layer in spine.ids()})
 
 
@@ -137,26 +135,23 @@ def _place(graph: Graph, pair: Pair) -> Place:
     )
 
 
-def _reason(
-    layer: Layer,
-    graph: Graph,
-    ends: list[str],
-    pairs: Mapping[str, Pair],
-    same: Mapping[str, str],
-) -> Place:
+def _reason(layer: Layer, ends: list[str], pairs: Mapping[str, Pair], matcher: Matcher) -> Place:
     """Why a layer has no tensor.
 
     Args:
         layer: The layer.
-        graph: The artifact.
         ends: The layers with tensors that it leads to, at once or through others without.
         pairs: The layers with tensors.
-        same: Tensors of other layers that hold a layer's result as well.
+        matcher: What found them.
     """
     kind = kind_of(layer.op)
     into = ends[0] if ends and ends[0] != _MODEL else None
-    if layer.id in same:
-        detail = f"{graph.names[same[layer.id]]} holds its result, which is that of its input"
+    names = matcher.graph.names
+    if layer.id in matcher.reordered:
+        detail = f"{names[matcher.reordered[layer.id]]} holds its elements in another order"
+        return Place(absence=Absence.OPAQUE, detail=detail)
+    if layer.id in matcher.same:
+        detail = f"{names[matcher.same[layer.id]]} holds its result, which is that of its input"
         return Place(absence=Absence.ELIMINATED, into=into, detail=detail)
     if kind == "identity":
         return Place(absence=Absence.ELIMINATED, into=into, detail="it changes nothing")

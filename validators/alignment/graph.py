@@ -8,8 +8,7 @@ from functools import cached_property
 
 from .operators import BIJECTIVE
 
-# what an operator computes is looked for near its inputs: a decomposed layer is rarely longer
-_LONGEST_REGION = 600
+_LONGEST_REGION = 5000  # operators; a recurrent layer that is unrolled has hundreds
 
 
 @dataclass(frozen=True, kw_only=True)

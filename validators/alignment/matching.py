@@ -9,7 +9,7 @@ with those after it, or it is defective: see missing.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class Matcher:
     Attributes:
         pairs: Layer → its tensor, in the order in which they were found.
         same: Layer → tensor that holds its result and stands for another layer already.
+        reordered: Layer → tensor that holds its elements in an order that no axes explain.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class Matcher:
         self.nodes: dict[str, torch.fx.Node] = {}
         self.pairs: dict[str, Pair] = {}
         self.same: dict[str, str] = {}
+        self.reordered: dict[str, str] = {}
         self._given = {name: graph.copies(key) for name, key in inputs.items()}
         self._support: dict[str, frozenset[str]] = {name: frozenset([name]) for name in inputs}
+        self._equal: dict[str, set[str]] = {}
         self._claimed: dict[str, str] = {}
         self._missing = Missing(self)
 
@@ -86,7 +89,7 @@ class Matcher:
             return
         pair = self._missing.expected(layer, value) or self.found(layer, value)
         if pair is None and self.kinds[layer.id] in COMPUTE and layer.id not in self.same:
-            pair = self._missing.resolve(layer, node, value, values)
+            pair = self._missing.resolve(layer, node, values)
         if pair is not None:
             self._accept(layer, pair)
             values[node] = restored(self.probes, pair, values[node])
@@ -120,6 +123,7 @@ class Matcher:
         """Return the tensor that holds a layer's value and stands for no other."""
         given = self.given_of(layer)
         inside, outside = self.search.agreeing(layer, value, given, self.likely(layer))
+        inside = inside or [each for each in outside if self._made_of_equals(layer, each.key)]
         if inside:
             return self._chosen(layer, inside, given)
         free = [each for each in outside if each.key not in self._claimed]
@@ -127,6 +131,16 @@ class Matcher:
         if len(free) == 1 and len(outside) == 1 and telling:
             return replace(free[0], evidence=Evidence.ALONE)
         return None
+
+    def _made_of_equals(self, layer: Layer, key: str) -> bool:
+        """Whether a tensor is computed from such as hold the values of a layer's inputs as well.
+
+        A product with ones, say, is one tensor more that holds what a layer makes.
+        """
+        equal = self.given_of(layer).union(
+            *(self._equal.get(name, ()) for name in self.support_of(layer))
+        )
+        return self.graph.region(key, equal - {key}) is not None
 
     def _chosen(
         self, layer: Layer, agreeing: Sequence[Pair], given: Collection[str]
@@ -154,6 +168,7 @@ class Matcher:
         if self._taken(kind, best.key):
             self.same[layer.id] = best.key
             return None
+        self._equal[layer.id] = set().union(*(self.graph.copies(each.key) for each in near))
         return best
 
     def _moves(self, key: str) -> bool:
@@ -177,23 +192,35 @@ class Matcher:
     def lay_out_again(self, name: str, layout: Layout) -> None:
         """Give a layer another layout, and the layers before it that only passed theirs on."""
         pair = self.pairs[name]
-        before, shape = pair.layout, self.layers[name].shape
-        error = pair.error
-        if shape is not None:
-            stored = self.probes.read(pair.key, 0)
-            error = difference(before.restore(stored, shape), layout.restore(stored, shape))
-        self.pairs[name] = replace(pair, layout=layout, error=error, evidence=Evidence.ROLE)
-        if self.kinds[name] in ACTIVATIONS | FOLDABLE:
-            for read in self._like(self.layers[name].inputs, before, pair.key):
-                self.lay_out_again(read, layout)
+        before = pair.layout
+        self.pairs[name] = self._laid_out(name, pair.key, before, layout)
+        if self.kinds[name] not in ACTIVATIONS | FOLDABLE:
+            return
+        for read in self.layers[name].inputs:
+            its = self.pairs.get(read)
+            if its is not None and self.kinds[read] in _PASSING and its.layout == before:
+                if self.probes.shape(its.key) == self.probes.shape(pair.key):
+                    self.lay_out_again(read, layout)
+            elif read in self.same:  # what only moves data has the blame for how it moved it
+                for key in self._read_by(pair.key):
+                    self.pairs[read] = self._laid_out(read, key, before, layout)
 
-    def _like(self, names: Iterable[str], layout: Layout, key: str) -> list[str]:
-        """Layers that pass a layout on and have it, in a tensor of the same shape."""
-        return [
-            name
-            for name in names
-            if name in self.pairs
-            and self.kinds[name] in _PASSING
-            and self.pairs[name].layout == layout
-            and self.probes.shape(self.pairs[name].key) == self.probes.shape(key)
+    def _laid_out(self, name: str, key: str, before: Layout, after: Layout) -> Pair:
+        """A layer and its tensor in another layout than the one in which its values agree."""
+        stored, shape = self.probes.read(key, 0), self.layers[name].shape or ()
+        error = difference(before.restore(stored, shape), after.restore(stored, shape))
+        return Pair(key=key, layout=after, error=error, evidence=Evidence.ROLE, open_layout=True)
+
+    def _read_by(self, key: str) -> list[str]:
+        """The tensor of the same shape that a tensor is made of, if it stands for no layer."""
+        made = self.graph.producer.get(key)
+        read = [
+            each
+            for each in (made.inputs if made is not None else ())
+            if each in self.graph.live
+            and each in self.probes
+            and each not in self._claimed
+            and self._moves(each)
+            and self.probes.shape(each) == self.probes.shape(key)
         ]
+        return read if len(read) == 1 else []

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...layers import Layer
 from .layouts import Array, layouts
-from .operators import ACTIVATIONS, BIJECTIVE, FOLDABLE
+from .operators import ACTIVATIONS, BIJECTIVE, FOLDABLE, MOVEMENT
 from .outlook import Outlook
 from .pairs import AGREES, Evidence, Pair, array_of, likeness, restored
-from .probes import difference
+from .probes import difference, same_elements
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-5  # relative RMS error of float32 and its kernels in one layer
 _NEAR = 0.35  # relative RMS error of a defect that leaves a layer recognisable
+_FARTHEST = 0.75  # and of one that is the only operator of its kind; unlike values are at 1 or more
+_VERY_NEAR = 0.03  # and of one whose operator is of another kind
 _CLEARER = 3.0  # the next best tensor must be that much further away
 _CLOSER = 30.0  # a role must agree that much better than the value that should be there
 _LONGEST_CHAIN = 6
@@ -62,16 +64,18 @@ class Missing:
         return replace(pair, error=error, evidence=evidence)
 
     def resolve(
-        self, layer: Layer, node: torch.fx.Node, value: Array, values: dict[torch.fx.Node, Any]
+        self, layer: Layer, node: torch.fx.Node, values: dict[torch.fx.Node, Any]
     ) -> Pair | None:
         """Return the tensor of a layer that none agrees with, if it has one.
 
         Args:
             layer: The layer.
             node: Its node.
-            value: Its value.
             values: Values that there are; those of layers whose layout changes are replaced.
         """
+        chain = list(self._chain(node, values))
+        if self._is_reordered(layer, chain):
+            return None
         agreement = self._outlook(values).agreement(node)
         if agreement <= _ROUNDING:
             return None
@@ -80,9 +84,7 @@ class Missing:
             if pair is not None:
                 return pair
         tried = [
-            (each, pair)
-            for each, made in self._chain(node, values)
-            for pair in self._candidates(each, made, layer)
+            (each, pair) for each, made in chain for pair in self._candidates(each, made, layer)
         ]
         tried.sort(key=lambda each: (-self._likeness(*each), each[1].error))
         for each, pair in tried[:_MOST_TRIED]:
@@ -139,6 +141,20 @@ class Missing:
             return None
         others = [each for each in matcher.layers[reader.name].inputs if each != node.name]
         return None if any(matcher.is_live(each) for each in others) else reader
+
+    def _is_reordered(self, layer: Layer, chain: Sequence[tuple[torch.fx.Node, Any]]) -> bool:
+        """Whether the elements are all there, in an order that no order of axes explains.
+
+        Channels may be in another order, say, to which the weights that read them were brought.
+        """
+        matcher = self._matcher
+        for node, made in chain:
+            value = array_of(made)
+            for pair in self._candidates(node, made, layer):
+                if value is not None and same_elements(value, matcher.probes.read(pair.key, 0)):
+                    matcher.reordered[node.name] = pair.key
+                    return True
+        return False
 
     def _in_another_layout(
         self, layer: Layer, node: torch.fx.Node, values: dict[torch.fx.Node, Any]
@@ -212,22 +228,40 @@ class Missing:
         for layout in matcher.search.layouts(shape, pair.key, [pair.layout]):
             placed = replace(pair, layout=layout, evidence=Evidence.ROLE)
             others = {node: restored(matcher.probes, placed, like)}
-            if self._outlook(values, others, given).agreement(node) < enough:
+            if self._outlook(values, others, given).agreement(node, computed=True) < enough:
                 return placed
         return None
 
     def _only_one(self, layer: Layer, tried: Sequence[tuple[torch.fx.Node, Pair]]) -> Pair | None:
         """A pair that stands out though nothing proves it: near in value, or alone of its kind."""
         alike = [each for each in tried if self._likeness(*each) == 2]
-        ranked = sorted(alike or tried, key=lambda each: each[1].error)
+        ranked = sorted(
+            (each for each in alike or tried if self._in_its_shape(*each)),
+            key=lambda each: each[1].error,
+        )
         if not ranked:
             return None
         node, best = ranked[0]
         copies = self._matcher.graph.copies(best.key)
         rivals = [pair for _, pair in ranked[1:] if pair.key not in copies]
         clear = not rivals or rivals[0].error > _CLEARER * best.error
-        near = best.error <= _NEAR and clear
+        near = clear and best.error <= (_NEAR if alike else _VERY_NEAR)
         alone = bool(alike) and len({pair.key for _, pair in alike}) == 1
+        alone = alone and best.error <= _FARTHEST and self._is_next(layer, best.key)
         if not near and not alone:
             return None
         return self._of(layer, node, replace(best, evidence=Evidence.STRUCTURE))
+
+    def _in_its_shape(self, node: torch.fx.Node, pair: Pair) -> bool:
+        """Whether a tensor has a layer's very axes, in whatever order."""
+        shape = self._matcher.layers[node.name].shape or ()
+        stored = self._matcher.probes.shape(pair.key)
+        return sorted(each for each in shape if each != 1) == sorted(
+            each for each in stored if each != 1
+        )
+
+    def _is_next(self, layer: Layer, key: str) -> bool:
+        """Whether one operator makes a tensor of a layer's inputs, but for what moves data."""
+        graph = self._matcher.graph
+        region = graph.region(key, self._matcher.given_of(layer)) or set()
+        return sum(graph.operations[each].kind not in MOVEMENT for each in region) == 1

@@ -41,11 +41,20 @@ class Outlook:
     values: Mapping[torch.fx.Node, Any]
     given: Mapping[str, Collection[str]] = field(default_factory=dict)
 
-    def agreement(self, start: torch.fx.Node) -> float:
-        """Return the least error of a computing layer after a node, or infinity if none agrees."""
+    def agreement(self, start: torch.fx.Node, *, computed: bool = False) -> float:
+        """Return the error of the first layer after a node that agrees, or infinity.
+
+        Args:
+            start: The node.
+            computed: Whether only layers count that compute something out of the node's value, or
+                out of what computes something of it: moved about, any value agrees with itself.
+        """
+        computing: set[str] = set()
         for layer, value, given in self._following(start):
             array = array_of(value)
-            if kind_of(layer.op) not in COMPUTE or array is None or not array.size:
+            if kind_of(layer.op) in COMPUTE or not computing.isdisjoint(layer.inputs):
+                computing.add(layer.id)
+            if array is None or not array.size or (computed and layer.id not in computing):
                 continue
             inside, _ = self.search.agreeing(layer, array, given)
             errors = [each.error for each in inside if each.key not in given]

@@ -16,6 +16,8 @@ Array = NDArray[Any]
 
 _MOMENTS_AGREE = 0.01  # of the root mean square; rounding is far below, and so is float16's
 
+_SORTED_AGREE = 1e-5  # sorting alone brings unlike values near each other
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -108,3 +110,10 @@ def difference(expected: Array, actual: Array) -> float:
     if not noise:
         return 0.0
     return math.sqrt(noise / signal) if signal else math.inf
+
+
+def same_elements(expected: Array, actual: Array) -> bool:
+    """Whether two arrays hold the same elements up to rounding, in whatever order."""
+    if not Signature.of(expected).near(Signature.of(actual)):
+        return False
+    return difference(np.sort(expected, axis=None), np.sort(actual, axis=None)) <= _SORTED_AGREE
