@@ -74,6 +74,7 @@ def _blame_drift(
     limits: Any,
 ) -> None:
     from ..api.culprits import blame_drift, drifting_targets
+    from ..api.reporting import record_blame
 
     drifting = drifting_targets(folder)
     chosen = target or next(iter(drifting), None)
@@ -93,6 +94,7 @@ def _blame_drift(
             limits=limits,
             say=say,
         )
+    record_blame(folder, chosen, found.to_json())
     show_drift(terminal, found)
     terminal.emit(found.to_json())
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .tables import size_text
+from ..report.wording import size_text
 
 
 def compatibility_lines(report: Mapping[str, Any]) -> Iterator[str]:
