@@ -255,6 +255,7 @@ def compatibility() -> Json:
                 }
                 for threads in (1, 2, 4)
             ],
+            "note": "",
         },
     }
 
