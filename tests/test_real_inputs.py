@@ -19,6 +19,7 @@ from PIL import Image
 import bridge
 from bridge.api import SourceOptions
 from bridge.api.opening import open_source
+from bridge.api.sampling import find_real
 from bridge.artifact import TensorSpec
 from bridge.errors import InputError, SourceError, UsageError
 from bridge.report.schema import load_schema
@@ -153,6 +154,24 @@ def test_images_that_do_not_fit_are_refused(
 def test_options_that_cannot_be_read_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         ImageOptions.parse(**options)
+
+
+def test_a_folder_of_neither_arrays_nor_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(InputError, match=r"neither arrays .* nor images"):
+        find_real(tmp_path, None)
+
+
+def test_arrays_beside_pictures_of_them_are_arrays(pictures: Path) -> None:
+    assert find_real(pictures, None).images
+    np.save(pictures / "image.npy", np.zeros((1, 3, 8, 12), np.float32))
+    assert not find_real(pictures, None).images
+
+
+def test_options_of_images_without_images_are_refused() -> None:
+    options = SourceOptions(images=ImageOptions.parse(mean="0.5"))
+    with pytest.raises(UsageError, match=r"--mean.* are for images"):
+        open_source(torch.nn.Linear(3, 2), (torch.ones(1, 3),), options, 60)
 
 
 TOKENS = TensorSpec(name="ids", shape=(1, 4), dtype="int64")

@@ -283,7 +283,13 @@ def _made_up(specs: Sequence[TensorSpec], options: SourceOptions) -> frozenset[s
 
 
 def _found_real(options: SourceOptions) -> RealInputs | None:
-    return None if options.real is None else find_real(options.real, options.samples)
+    real = None if options.real is None else find_real(options.real, options.samples)
+    if options.images != ImageOptions() and not (real and real.images):
+        raise UsageError(
+            "--resize, --crop, --mean, --std and --channel-order are for images",
+            hint="give a folder of them with --inputs",
+        )
+    return real
 
 
 def _samples(

@@ -62,8 +62,10 @@ class RealInputs:
 
     @property
     def images(self) -> bool:
-        """Whether they are images."""
-        return self.path is not None and self.path.is_dir() and bool(image_files(self.path))
+        """Whether they are images: of a folder without arrays."""
+        if self.path is None or not self.path.is_dir() or any(self.path.glob("*.npy")):
+            return False
+        return bool(image_files(self.path))
 
 
 def find_real(given: Path | str | Iterable[Any], most: int | None) -> RealInputs:
@@ -81,7 +83,7 @@ def find_real(given: Path | str | Iterable[Any], most: int | None) -> RealInputs
     if isinstance(given, str | Path):
         text = str(given)
         if not names_callable(text):
-            return RealInputs(name=Path(text).name, path=Path(text))
+            return _in_path(Path(text))
         made = load_callable(text)
         iterable = call_user(f"calling {text}", made)
         name = text.rpartition("/")[2]
@@ -90,6 +92,16 @@ def find_real(given: Path | str | Iterable[Any], most: int | None) -> RealInputs
         )
     name = f"a {type(given).__name__}"
     return RealInputs(name=name, items=take(given, most))
+
+
+def _in_path(path: Path) -> RealInputs:
+    found = RealInputs(name=path.name, path=path)
+    if path.is_dir() and not found.images and not any(path.glob("*.npy")):
+        raise InputError(
+            f"{path} holds neither arrays (NAME.npy) nor images (png, jpeg)",
+            hint="give one NAME.npy per input, a folder of images, or an .npz file",
+        )
+    return found
 
 
 def names_callable(text: str) -> bool:

@@ -33,11 +33,14 @@ class Confirmation:
 
     def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
         """Measure a layer, and let the source go on with what its tensor holds."""
+        import torch
+
         pair = self._pairs.get(node.name)
         if pair is None:
             return
         value = array_of(values[node])
         if value is None:
             return
-        values[node] = restored(self._probes, pair, values[node], probe=1)
-        self.errors[node.name] = difference(value, array_of(values[node]))
+        actual = restored(self._probes, pair, values[node], probe=1)
+        values[node] = actual
+        self.errors[node.name] = difference(value, actual.to(torch.float64).numpy())

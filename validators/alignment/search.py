@@ -40,7 +40,8 @@ class Search:
             Those that are computed from what is given, and the others.
         """
         signature = Signature.of(value)
-        inside, outside = [], []
+        inside: list[Pair] = []
+        outside: list[Pair] = []
         number = (layer.dtype or "float").startswith(("float", "bfloat"))
         for key in self.probes.of_count(value.size):
             if not self.probes.signature(key).near(signature):
