@@ -117,6 +117,9 @@ def row(runtime: str, alone: float | None, arrived: float, layer: str) -> Json:
         "verdict": worst,
         "accumulated": drift(arrived, gain=arrived / max(arrived - (alone or 0), 0.5)),
         "isolated": None if alone is None else drift(alone, metrics=metrics(alone)),
+        "histogram": {"low": -2e-3, "high": 1e-3, "counts": [1, 40, 7]}
+        if alone is not None and alone > 3
+        else None,
         "tensor": f"net/{layer}/out",
         "cluster": [layer],
         "confidence": None,
@@ -132,6 +135,7 @@ def absent(runtime: str, reason: str) -> Json:
         "verdict": "not run",
         "accumulated": None,
         "isolated": None,
+        "histogram": None,
         "tensor": None,
         "cluster": [],
         "confidence": None,
@@ -471,7 +475,7 @@ def first_version(document: Mapping[str, Any]) -> Json:
         del layer["inputs"]
         for each in layer["targets"].values():
             each["drift_ratio"] = (each["accumulated"] or {}).get("ratio")
-            for key in ("accumulated", "isolated", "tensor", "cluster", "confidence"):
+            for key in ("accumulated", "isolated", "histogram", "tensor", "cluster", "confidence"):
                 del each[key]
             if each["metrics"]:
                 _without_rms(each["metrics"])

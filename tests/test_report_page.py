@@ -205,6 +205,15 @@ def test_the_seeded_layer_is_named_and_shown_before_anything_is_touched(
     assert SEEDED in rows(page)  # the table has scrolled to it
 
 
+def test_a_layer_that_drifts_shows_how_its_errors_are_spread(page: Page, show: Show) -> None:
+    show(report_documents.wrong_epsilon())
+    heights = "[...document.querySelectorAll('.histogram .bars i')].map((b) => b.offsetHeight)"
+    bars = page.evaluate(heights)
+    assert max(bars) == bars[1] > bars[2] > bars[0] > 0
+    name = page.evaluate("document.querySelector('.histogram .bars').ariaLabel")
+    assert name.startswith("spread of the error alone, from -0.00200 to 0.00100")
+
+
 def test_a_blamed_layer_shows_the_operators_of_both_sides(page: Page, show: Show) -> None:
     document = report_documents.wrong_epsilon()
     document["validation"]["targets"]["tflite"]["blame"] = {

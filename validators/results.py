@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..artifact import Artifact
 from ..outcome import Outcome, Symptom
+from .histogram import Histogram
 from .metrics import Metrics
 from .ratio import Ratio
 from .thresholds import ThresholdTable
@@ -40,6 +41,7 @@ class LayerResult:
         accumulated: That error over the noise there.
         isolated_metrics: Its error when fed the reference's own values, if the runtime can do that.
         isolated: That error over the noise of the layer alone.
+        histogram: Spread of that error on one input, where it is more than noise.
         gain: The accumulated ratio over the largest of its inputs: below 1 the layer damps, above
             it amplifies.
         verdict: The worse of both judgements.
@@ -54,6 +56,7 @@ class LayerResult:
     accumulated: Drift | None = None
     isolated_metrics: Metrics | None = None
     isolated: Drift | None = None
+    histogram: Histogram | None = None
     gain: float | None = None
     verdict: Verdict = Verdict.NOT_RUN
 

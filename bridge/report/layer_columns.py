@@ -108,6 +108,7 @@ def _target(
             lambda row: [ids[each] for each in row.get("cluster") or () if each in ids] or None
         ),
         "clean": column(_clean),
+        "histogram": column(_histogram),
         **_drift("acc", column(accumulated)),
         **_drift("iso", column(isolated)),
         **{key: column(partial(_metric, key)) for key in _METRICS},
@@ -170,6 +171,12 @@ def _metric(key: str, measured: Row) -> Any:
 
 def _isolated_metric(key: str, row: Row) -> Any:
     return _metric(key, isolated(row) or {})
+
+
+def _histogram(row: Row) -> list[Any] | None:
+    """Least error, greatest error, then the counts between them."""
+    found = row.get("histogram")
+    return [_rounded(found["low"]), _rounded(found["high"]), *found["counts"]] if found else None
 
 
 def _clean(row: Row) -> int | None:

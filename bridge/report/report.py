@@ -179,6 +179,7 @@ def _layer(runtime: str, row: LayerResult) -> dict[str, Any]:
         "metrics": row.metrics.to_json() if row.metrics else None,
         "accumulated": _drift(row.accumulated, None, row.gain),
         "isolated": _drift(row.isolated, row.isolated_metrics, None),
+        "histogram": row.histogram.to_json() if row.histogram else None,
         "verdict": row.verdict.value,
     }
 

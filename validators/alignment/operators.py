@@ -48,7 +48,8 @@ _KINDS: dict[str, str] = {
     "reshapeas",
     "identity": "identity dropout featuredropout clone contiguous alias detach liftfreshcopy to "
     "tocopy cast castlike float typeas dequantize dequantizelinear quantize quantizelinear",
-    "movement": "getitem slice stridedslice split splitwithsizes splitv chunk unbind unpack select narrow "
+    "movement": "getitem slice stridedslice split splitwithsizes splitv chunk unbind unpack select "
+    "narrow "
     "pad padv2 mirrorpad constantpadnd reflectionpad1d reflectionpad2d replicationpad1d "
     "replicationpad2d concat concatenation cat stack pack expand expandas tile broadcastto repeat "
     "repeatinterleave flip reverse reversev2 roll pixelshuffle pixelunshuffle channelshuffle "

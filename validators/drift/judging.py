@@ -102,6 +102,7 @@ def _row(record: LayerRecord, limits: Thresholds, unit: float) -> LayerResult:
         accumulated=accumulated,
         isolated_metrics=alone,
         isolated=isolated,
+        histogram=record.histogram,
         verdict=worst(judged),
     )
 

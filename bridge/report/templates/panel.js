@@ -60,7 +60,7 @@ class LayerPanel {
       facts.push(["reproduction", `${target.reproduction}${target.blame?.confirmed === false ? " (it does not show the difference)" : ""}`]);
     }
     const box = el("section", { className: `target ${verdict.replace(" ", "-")}` },
-      el("h4", {}, swatch(index), ` ${target.name} `, badge(verdict)), this.story(target, i, verdict), pairs(facts));
+      el("h4", {}, swatch(index), ` ${target.name} `, badge(verdict)), this.story(target, i, verdict), pairs(facts), histogram(value("histogram")));
     return box;
   }
 
@@ -88,6 +88,17 @@ function drift(target, key, i) {
   if (ratio === null) return "";
   const [low, high] = [raw(target, `${key}_low`, i), raw(target, `${key}_high`, i)];
   return low === null ? figureText(ratio) : `${figureText(ratio)} (${figureText(low)}–${figureText(high)})`;
+}
+
+/** The spread of a layer's own error: a bell around 0 is rounding, anything else a hint. */
+function histogram(values) {
+  if (!values) return null;
+  const [low, high, ...counts] = values, most = Math.max(...counts);
+  const bars = counts.map((count) => el("i", { style: `height:${count ? Math.max(4, (100 * count) / most) : 0}%` }));
+  const name = `spread of the error alone, from ${figureText(low)} to ${figureText(high)}; most elements near ${figureText(low + ((counts.indexOf(most) + 0.5) * (high - low)) / counts.length)}`;
+  return el("figure", { className: "histogram" },
+    el("div", { className: "bars", role: "img", ariaLabel: name }, ...bars),
+    el("div", { className: "ends" }, el("span", {}, figureText(low)), el("span", {}, "error alone"), el("span", {}, figureText(high))));
 }
 
 const db = (value) => (value === null ? "" : kindText("sqnr", value));
