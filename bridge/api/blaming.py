@@ -55,7 +55,7 @@ class ConversionBlame:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as plain JSON data."""
-        failure = self.shrunk.failure
+        failure = self.failed.failure  # with the places of the user's own code
         return {
             "target": self.failed.target,
             "route": self.failed.name,

@@ -306,7 +306,11 @@ def _result(run: Callable[[Arrays], list[Any]], arrays: Arrays) -> NDArray[Any] 
         results = run(arrays)
     except (RuntimeError, ValueError, IndexError, AssertionError):
         return None
-    tensors = [each.double().ravel() for each in results if isinstance(each, torch.Tensor)]
+    tensors = [
+        (torch.view_as_real(each) if each.is_complex() else each).double().ravel()
+        for each in results
+        if isinstance(each, torch.Tensor)
+    ]
     numbers: NDArray[Any] = torch.cat(tensors).numpy() if tensors else np.zeros(0)
     return numbers if np.isfinite(numbers).all() else None
 

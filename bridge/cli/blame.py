@@ -132,7 +132,7 @@ def _chosen(found: list[Any], target: str | None, route: str | None) -> Any:
 def show_conversion(terminal: Terminal, found: Any) -> None:
     """Print what a conversion fails on."""
     shrunk, reproduction = found.shrunk, found.reproduction
-    failure = shrunk.failure
+    failure = found.failed.failure
     count = len(shrunk.piece.units)
     terminal.show(
         escape(f"{found.failed.target}: {failure.hop} fails ({failure.symptom}, {failure.stage})"),

@@ -248,7 +248,7 @@ def _indexed(
     """Least value, number of values, and what they are of; ``None`` if it is no index there."""
     arguments: list[Any] = list(user.args)
     if name in ("aten.embedding", "aten.embedding_bag") and arguments[1] is node:
-        rows = example_shape(arguments[0])
+        rows = _shape(arguments[0])
         return (0, rows[0], f"rows of {_parameter(program, arguments[0])}") if rows else None
     if name == "aten.one_hot" and len(arguments) > 1 and _number(arguments[1]):
         return (0, arguments[1], f"classes of {_place(name, user)}") if arguments[1] > 0 else None
@@ -269,10 +269,14 @@ def _indexed(
 
 
 def _along(user: torch.fx.Node, name: str, axis: Any) -> tuple[int, int, str] | None:
-    shape = example_shape(user.args[0])  # type: ignore[arg-type]
+    shape = _shape(user.args[0])
     if not shape or not isinstance(axis, int):
         return None
     return 0, shape[axis], f"axis {axis} of what {_place(name, user)} reads"
+
+
+def _shape(node: Any) -> tuple[int, ...] | None:
+    return example_shape(node) if hasattr(node.meta.get("val"), "shape") else None
 
 
 def _counted(node: Any) -> int | None:
@@ -281,7 +285,7 @@ def _counted(node: Any) -> int | None:
         node = node.all_input_nodes[0]
     if not hasattr(node, "target") or operator_name(node.target) != "aten.arange":
         return None
-    shape = example_shape(node)
+    shape = _shape(node)
     return shape[0] if shape else None
 
 

@@ -90,7 +90,7 @@ class Matcher:
         pair = self._missing.expected(layer, value) or self.found(layer, value)
         if pair is None and self.kinds[layer.id] in COMPUTE and layer.id not in self.same:
             pair = self._missing.resolve(layer, node, values)
-        if pair is not None:
+        if pair is not None and not self._missing.is_of_later(node, pair, values):
             self._accept(layer, pair)
             values[node] = restored(self.probes, pair, values[node])
 

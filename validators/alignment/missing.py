@@ -93,6 +93,25 @@ class Missing:
                 return self._of(layer, each, proven)
         return self._only_one(layer, tried) if math.isinf(agreement) else None
 
+    def is_of_later(self, node: torch.fx.Node, pair: Pair, values: Values) -> bool:
+        """Whether a tensor is nearer to a layer that is folded into the one it was found for.
+
+        A norm that changes next to nothing may be folded into the convolution before it; the tensor
+        is then the norm's.
+        """
+        follower = self._follower(node)
+        if follower is None or self._matcher.kinds[follower.name] not in FOLDABLE:
+            return False
+        value = array_of(self._matcher.runner.evaluate(follower, values))
+        shape = self._matcher.layers[node.name].shape
+        if value is None or value.shape != shape:
+            return False
+        actual = pair.layout.restore(self._matcher.probes.read(pair.key, 0), value.shape)
+        if difference(value, actual) > pair.error / 2:
+            return False
+        self._expected[follower.name] = pair
+        return True
+
     def _outlook(
         self,
         values: Values,
