@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 from ..formats import MOBILE, TORCHSCRIPT
 from ..hop import Hop, HopResult, HopTask, register_hop
-from ..layers import Absence, LayerMap, Place
 from ..outcome import Stage
 from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
@@ -23,10 +24,11 @@ def convert(task: HopTask) -> HopResult:
     with quiet_torch():  # that the lite interpreter is deprecated is said in the documentation
         content = module._save_to_buffer_for_lite_interpreter(_use_flatbuffer=True)
     task.out.write_bytes(content)
-    opaque = Place(absence=Absence.OPAQUE, detail="the lite interpreter shows no inner tensors")
+    # a .ptl file shows no tensors: to see its layers, what it was made from is instrumented
+    shutil.copyfile(task.source.path, task.out.with_name(TORCHSCRIPT.filename))
     return HopResult(
         signature=task.source.signature,
-        layer_map=LayerMap(places=dict.fromkeys(task.source.layer_map.places, opaque)),
+        layer_map=task.source.layer_map,
         producer_version=torch.__version__,
     )
 

@@ -14,7 +14,7 @@ from torch import nn
 import bridge
 from bridge.api import Result
 from bridge.artifact import Artifact, TensorSpec
-from bridge.errors import InputError, UsageError
+from bridge.errors import InputError
 from bridge.inspection.tflite_graph import read_graph
 from bridge.report import stored_artifacts
 from bridge.validators.cutting import onnx as onnx_cutting
@@ -45,7 +45,7 @@ class Net(nn.Module):
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("cut")
     return bridge.convert(
-        Net().eval(), (X,), to=["onnx", "tflite", "torchscript"], out=folder, validate=False
+        Net().eval(), (X,), to=["onnx", "tflite", "mobile"], out=folder, validate=False
     )
 
 
@@ -60,6 +60,7 @@ CASES = [
     ("tflite", "litert-xnnpack"),
     ("tflite", "litert-builtin"),
     ("torchscript", "torchscript"),
+    ("mobile", "lite-interpreter"),
     ("exported", "eager-float32"),
 ]
 
@@ -118,16 +119,6 @@ def test_feeds_are_checked_as_inputs_are(converted: Result) -> None:
     session = RUNTIMES.get("onnxruntime")().open(artifact, [], [spec])
     with pytest.raises(InputError, match="is missing"):
         session.run({artifact.signature.inputs[0].name: X.numpy()})
-
-
-def test_a_runtime_that_cannot_cut_says_so(tmp_path: Path) -> None:
-    result = bridge.convert(
-        nn.Linear(3, 2).eval(), (torch.ones(1, 3),), to="mobile", out=tmp_path, validate=False
-    )
-    spec = TensorSpec(name="x", shape=(1,), dtype="float32")
-    runtime = RUNTIMES.get("lite-interpreter")()
-    with pytest.raises(UsageError, match="cannot run the pieces"):
-        runtime.open(result.artifacts["mobile"], [], [spec])
 
 
 def test_a_piece_of_a_tflite_file_is_a_file_of_its_own(converted: Result, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from bridge.formats import EXPORTED, MOBILE, ONNX, TORCHSCRIPT, Format
 from bridge.live import tensors_of
 from bridge.validators.runtime import (
     RUNTIMES,
+    Runtime,
 )
 
 FORMATS: dict[str, Format] = {
@@ -221,8 +222,18 @@ def test_unknown_tensors_are_listed_with_near_matches(
 
 
 def test_what_a_runtime_cannot_do_is_said(files: Callable[[str, Format], Artifact]) -> None:
+    class Blind(Runtime):
+        name, title, formats = "blind", "a runtime that shows nothing", (MOBILE,)
+
+        def _open(self, artifact: Artifact, taps: list[str]) -> Any:
+            raise AssertionError("it is not opened")
+
     artifact = files("square", MOBILE)
     with pytest.raises(UsageError, match="cannot show tensors"):
+        Blind().open(artifact, ["x"])
+    with pytest.raises(UsageError, match="cannot run the pieces"):
+        Blind().open(artifact, [], [TensorSpec(name="x", shape=(1,), dtype="float32")])
+    with pytest.raises(SourceError, match=r"not beside it as model\.pt"):
         runtime("lite-interpreter").open(artifact, ["x"])
     with pytest.raises(UsageError, match="runs onnx, not mobile"):
         runtime("onnxruntime").open(artifact)

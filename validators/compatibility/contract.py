@@ -75,7 +75,8 @@ def _input_values(
     if found is None:
         return None, f"no finite value in {samples.count} samples"
     stored = ", real values before quantization" if spec.quantization else ""
-    return found, f"observed in {samples.count} samples ({samples.origin}){stored}"
+    where = samples.how.get(source) or samples.origin
+    return found, f"observed in {samples.count} samples ({where}){stored}"
 
 
 def _output_values(spec: TensorSpec, measurement: Measurement) -> tuple[Range | None, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,25 @@ def cut(
     Raises:
         SourceError: There is no such value, or it holds no tensor.
     """
-    import torch
-
     graph: Any = module.inlined_graph
     values = tensor_values(graph, [*taps, *cuts], path)
     shown = show(graph, [values[name] for name in taps])
-    for number, name in enumerate(cuts):
-        value = values[name]
+    feed(graph, {name: values[name] for name in cuts}, shown)
+    return function_of(module, graph)
+
+
+def feed(graph: Any, cuts: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+    """Let the readers of values read new inputs of the graph, which come after its own.
+
+    Args:
+        graph: The graph, which is changed.
+        cuts: Name → value.
+        shown: Name → the copy of a value that is shown; it stays that of the value itself.
+    """
+    import torch
+
+    for number, (name, value) in enumerate(cuts.items()):
         fed = graph.addInput(f"cut_{number}")
         fed.setType(torch._C.TensorType.get())
-        # the copy that is shown stays that of the value itself
         after = shown[name].node() if name in shown else value.node()
         value.replaceAllUsesAfterNodeWith(after, fed)
-    return function_of(module, graph)
