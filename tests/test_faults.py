@@ -77,6 +77,9 @@ def converted(module: nn.Module, given: Tensor, folder: Path) -> seeding.Seeder:
     for each in module.parameters():
         if each.dim() == 1:
             each.data.uniform_(0.2, 0.8)
+    for name, each in module.named_buffers():
+        if name.endswith("running_var"):
+            each.uniform_(0.5, 1.5)
     bridge.convert(module.eval(), (given,), to=["exported", *FORMATS], out=folder, validate=False)
     return seeding.Seeder(models.read("net", folder))
 
