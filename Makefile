@@ -18,7 +18,13 @@ demo: install  ## convert a small CNN to every format, run it everywhere, show h
 	  --weights fixtures/digits_cnn.safetensors --inputs fixtures/digits_cnn.npz \
 	  --to torchscript,mobile,onnx,tflite --out out/digits_cnn
 
-test: install check  ## lint, types and all tests but the slow ones
+# Files of two packages are read, and nothing of them is imported: the Kotlin compiler's jars and the
+# classes of the metadata schema. What they need themselves is left out.
+$(VENV)/.android: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps kotlin-jupyter-kernel==0.19.0.944 mediapipe==1.2.2
+	touch $@
+
+test: install check $(VENV)/.android  ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 check: install

@@ -14,6 +14,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import torch
@@ -61,6 +62,18 @@ def main() -> None:
                 print(f"{peer} {model.name}: failed after {spent:.0f} s", flush=True)
 
 
+class _Plain(torch.nn.Module):
+    """A model that returns a tuple: a peer's environment need not know the model's own classes."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        leaves = torch.utils._pytree.tree_leaves(self.model(*args, **kwargs))
+        return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+
+
 def make(peer: str, model: zoo.Model, target: Path, python: Path | None) -> float:
     """Let one peer convert one model.
 
@@ -71,7 +84,7 @@ def make(peer: str, model: zoo.Model, target: Path, python: Path | None) -> floa
         RuntimeError: It did not succeed.
     """
     program = target.with_suffix(".pt2")
-    module, inputs = model.load(), model.inputs("random")
+    module, inputs = _Plain(model.load()), model.inputs("random")
     with torch.no_grad():
         exported = torch.export.export(
             module, inputs.args, dict(inputs.kwargs) or None, strict=False

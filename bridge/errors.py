@@ -78,6 +78,12 @@ class MismatchError(BridgeError):
     code = "mismatch"
 
 
+class GateError(BridgeError):
+    """What was asked for is not done because a comparison failed (exit code 1)."""
+
+    code = "gate"
+
+
 class UnavailableError(BridgeError):
     """A package or a toolchain that the request needs is not installed here."""
 

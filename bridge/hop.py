@@ -88,6 +88,10 @@ class Hop:
         packages: Distributions of our own environment that it needs.
         imports: Modules that take long to import, for its worker to import ahead of time.
         options: Names of the options that it takes.
+        script: Lines of Python that do the same with the library alone, for reproductions of
+            failures. They find ``program`` (of an exported source), ``module`` and ``inputs`` (of a
+            live one) or ``source`` (a path, of any other), and ``options``. Empty if there is no
+            such library but driftbridge.
     """
 
     name: str
@@ -101,6 +105,7 @@ class Hop:
     packages: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    script: str = ""
 
     @property
     def refines(self) -> bool:

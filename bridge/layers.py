@@ -121,6 +121,8 @@ class Place:
         absence: Why there is no tensor; exactly one of ``tensor`` and ``absence`` is set.
         into: The layer that it was fused into, or that reads on behalf of an eliminated one.
         detail: More on the absence, for people.
+        confidence: How sure the pair is, from 0 to 1, if it was found by structure and values;
+            ``None`` for a recorded origin.
     """
 
     tensor: str | None = None
@@ -129,6 +131,7 @@ class Place:
     absence: Absence | None = None
     into: str | None = None
     detail: str = ""
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         if (self.tensor is None) == (self.absence is None):
@@ -218,6 +221,7 @@ class LayerMap:
                     ("absence", place.absence),
                     ("into", place.into),
                     ("detail", place.detail or None),
+                    ("confidence", place.confidence),
                 )
                 if value is not None
             }
@@ -236,6 +240,7 @@ class LayerMap:
                     absence=Absence(each["absence"]) if "absence" in each else None,
                     into=each.get("into"),
                     detail=each.get("detail", ""),
+                    confidence=each.get("confidence"),
                 )
                 for layer, each in data.items()
             }

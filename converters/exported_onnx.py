@@ -182,5 +182,11 @@ register_hop(
         place=IN_PROCESS,
         packages=("torch", "onnx", "onnxscript"),
         options=("opset",),
+        script="""
+with torch.no_grad():
+    torch.onnx.export(
+        program, dynamo=True, optimize=True, opset_version=options.get("opset")
+    ).save("model.onnx")
+""",
     )
 )

@@ -206,6 +206,25 @@ def _spec(
 _COMMON: Mapping[str, Any] = {
     "source": ONNX, "loss": 2, "cost": 30.0, "place": TOOLCHAIN, "options": ("io_layout",),
     "imports": ("tensorflow", "onnx2tf"),
+    "script": """
+import os
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+import numpy
+import onnx2tf
+
+# what it would fetch from the network for inputs like images
+samples = numpy.random.default_rng(0).random((20, 128, 128, 3), dtype=numpy.float32)
+numpy.save("calibration_image_sample_data_20x128x128x3_float32.npy", samples)
+onnx2tf.convert(
+    input_onnx_file_path=source,
+    output_folder_path="out",
+    not_use_onnxsim=True,
+    not_use_opname_auto_generate=True,
+    output_signaturedefs=True,
+    replace_to_pseudo_operators=["erf"],
+)
+""",
 }  # fmt: skip
 
 register_hop(

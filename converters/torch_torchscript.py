@@ -231,5 +231,11 @@ register_hop(
         place=IN_PROCESS,
         packages=("torch",),
         options=("script",),
+        script="""
+if options.get("script"):
+    torch.jit.script(module)
+else:
+    torch.jit.trace(module, inputs)
+""",
     )
 )

@@ -41,5 +41,10 @@ register_hop(
         cost=0.5,
         place=IN_PROCESS,
         packages=("torch",),
+        script="""
+import torch
+
+torch.jit.load(source)._save_to_buffer_for_lite_interpreter(_use_flatbuffer=True)
+""",
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from bridge.api import ConvertOptions, convert
+from bridge.cli.console import Terminal
 from bridge.formats import EXPORTED, ONNX
 from bridge.hop import HOPS, Hop, HopResult, HopTask, register_hop
 from bridge.outcome import Stage, Symptom
@@ -188,6 +190,17 @@ def test_ctrl_c_leaves_the_earlier_results_and_no_process(tmp_path: Path) -> Non
     assert b"interrupted" in process.stderr.read()
     assert not [each for each in children if each.is_running() and each.status() != "zombie"]
     assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
+
+
+def test_an_interruption_that_a_library_swallowed_counts_at_the_next_step() -> None:
+    terminal = Terminal(quiet=True)
+    with terminal.progress() as say:
+        say("one step")
+        with contextlib.suppress(KeyboardInterrupt):  # as in a destructor
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        with pytest.raises(KeyboardInterrupt):
+            say("the next one")
 
 
 def _targets(report: dict[str, object]) -> dict[str, dict[str, dict[str, str]]]:

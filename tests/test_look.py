@@ -359,9 +359,9 @@ def test_names_that_another_converter_gave_prove_nothing(folder: Path, tmp_path:
 
 
 def test_a_name_that_can_be_two_things_is_neither() -> None:
-    from bridge.api.inspecting import _Origins
     from bridge.inspection.tflite_graph import GraphOperator
     from bridge.layers import Layer
+    from bridge.validators.compatibility.origins import Origins
 
     layers = [
         Layer(id="linear", op="aten.linear", module="block"),
@@ -371,8 +371,7 @@ def test_a_name_that_can_be_two_things_is_neither() -> None:
         Layer(id="softmax", op="aten.softmax"),
         Layer(id="inner", op="aten.mul", module="softmax"),
     ]
-    origins = _Origins(
-        document=Path("manifest.json"),
+    origins = Origins(
         tensors={"block/linear": layers[0]},
         paths={f"{each.module}/{each.id}".removeprefix("/"): each for each in layers},
         modules=frozenset(each.module for each in layers),

@@ -26,17 +26,19 @@ PACKAGE = ROOT / "bridge"
 # not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "availability", "outcome", "layers", "quiet"),
+    ("registry", "availability", "outcome", "layers", "quiet", "tflite_releases"),
+    ("tflite_versions",),
     ("formats",),
     ("artifact",),
-    ("live", "samples", "inspection", "toolchain"),
+    ("live", "inspection", "toolchain"),
     ("program", "worker"),
-    ("mutation",),
+    ("mutation", "samples"),
     ("hop",),
     ("planning",),
     ("sources",),
     ("converters", "validators"),
     ("report",),
+    ("android",),  # it judges by the verdicts of a report, and the commands above write with it
     ("api",),
     ("cli",),
     ("__main__",),
@@ -58,6 +60,7 @@ FRAMEWORKS = (
     "jsonschema",
     "sklearn",
     "google",
+    "PIL",
 )
 
 

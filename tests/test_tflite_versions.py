@@ -11,9 +11,9 @@ from tflite_files import TFLiteFile
 
 from bridge.converters.tflite.ir import Op, Value, constant
 from bridge.converters.tflite.operators import OPERATORS
-from bridge.converters.tflite.releases import RELEASES
 from bridge.converters.tflite.sizes import Dim, Size
-from bridge.converters.tflite.versions import RULES, minimum_runtime, operator_version
+from bridge.tflite_releases import RELEASES
+from bridge.tflite_versions import RULES, minimum_runtime, operator_version
 
 Inputs = list[Value | None]
 IMAGE = (1, 8, 8, 4)
@@ -395,7 +395,7 @@ def test_an_operator_has_the_version_that_litert_gives_it(row: Row) -> None:
 
 def test_every_operator_that_can_be_emitted_has_a_rule_and_a_row() -> None:
     assert sorted(RULES) == sorted(OPERATORS)
-    assert sorted(RELEASES) == sorted(OPERATORS)
+    assert set(OPERATORS) <= set(RELEASES)
     assert sorted({row.op.kind for row in ROWS}) == sorted(OPERATORS)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..artifact import Artifact
 from ..outcome import Outcome, Symptom
+from .histogram import Histogram
 from .metrics import Metrics
 from .ratio import Ratio
 from .thresholds import ThresholdTable
@@ -40,6 +41,7 @@ class LayerResult:
         accumulated: That error over the noise there.
         isolated_metrics: Its error when fed the reference's own values, if the runtime can do that.
         isolated: That error over the noise of the layer alone.
+        histogram: Spread of that error on one input, where it is more than noise.
         gain: The accumulated ratio over the largest of its inputs: below 1 the layer damps, above
             it amplifies.
         verdict: The worse of both judgements.
@@ -54,6 +56,7 @@ class LayerResult:
     accumulated: Drift | None = None
     isolated_metrics: Metrics | None = None
     isolated: Drift | None = None
+    histogram: Histogram | None = None
     gain: float | None = None
     verdict: Verdict = Verdict.NOT_RUN
 
@@ -150,6 +153,7 @@ class Validation:
         origin: Where the samples come from.
         samples: How many samples the whole models ran on.
         layer_samples: How many of them the layers were compared on.
+        how: Input name → where its values come from.
         reference_accuracy: Accuracy of the reference, where labels are known.
         thresholds: The limits by which all was judged.
         targets: The rows.
@@ -160,6 +164,7 @@ class Validation:
     origin: str
     samples: int
     layer_samples: int = 0
+    how: Mapping[str, str] = field(default_factory=dict)
     reference_accuracy: float | None = None
     thresholds: ThresholdTable = field(default_factory=ThresholdTable)
     targets: tuple[TargetResult, ...] = ()

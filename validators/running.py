@@ -99,7 +99,7 @@ class Runner:
         self._runs += 1
         inputs = self.scratch / f"inputs-{self._runs}"
         results = self.scratch / f"results-{self._runs}"
-        given = self._inputs_for(artifact.signature, samples) | fed
+        given = artifact_inputs(self.inputs, artifact.signature, samples) | fed
         if again:
             given = {name: np.concatenate([each, each[:1]]) for name, each in given.items()}
         store_inputs(inputs, given)
@@ -125,12 +125,21 @@ class Runner:
         )
         return _without_repetition(run, samples.count) if again else run
 
-    def _inputs_for(self, signature: Signature, samples: Samples) -> dict[str, NDArray[Any]]:
-        """Samples in the artifact's names, axes and types; inputs correspond by their order."""
-        return {
-            its.name: _for_artifact(samples.arrays[source.name], its)
-            for source, its in zip(self.inputs, signature.inputs, strict=True)
-        }
+
+def artifact_inputs(
+    inputs: Sequence[TensorSpec], signature: Signature, samples: Samples
+) -> dict[str, NDArray[Any]]:
+    """Return samples in an artifact's names, axes and types.
+
+    Args:
+        inputs: The source's inputs; the artifact's correspond by their order.
+        signature: The artifact's.
+        samples: Inputs in the source's names, axes and types.
+    """
+    return {
+        its.name: _for_artifact(samples.arrays[source.name], its)
+        for source, its in zip(inputs, signature.inputs, strict=True)
+    }
 
 
 def _without_repetition(run: Run, count: int) -> Run:

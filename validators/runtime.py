@@ -103,6 +103,8 @@ class Runtime(ABC):
         cuts: Whether it can run the pieces of an artifact on inputs of their own; such a runtime
             also writes ``_open_cut``.
         reference_only: Whether it exists to make the truth, and is no place where anyone ships.
+        threads: How many it may use, where it has a say. It is set on an instance, to take times;
+            everything else runs with one.
     """
 
     name: ClassVar[str]
@@ -113,6 +115,7 @@ class Runtime(ABC):
     taps: ClassVar[bool] = False
     cuts: ClassVar[bool] = False
     reference_only: ClassVar[bool] = False
+    threads: int = 1
 
     def probe(self) -> Availability:
         """Tell whether the runtime can be used here, without importing its framework."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..artifact import Artifact
 from ..formats import Format
 from ..outcome import Outcome, Stage, Symptom
-from ..samples import Samples
+from ..samples import Samples, more
 from ..worker import WorkFailure
 from .drift.coverage import coverage
 from .drift.judging import first_failure, first_introduced, layer_rows, unmapped
@@ -90,6 +90,7 @@ class Validator:
             ),
             origin=self.samples.origin,
             samples=self.samples.count,
+            how=self.samples.how,
             layer_samples=count,
             reference_accuracy=self._accuracy(self._truth(0)),
             thresholds=self.thresholds,
@@ -228,17 +229,17 @@ class Validator:
         mapped = {layer for each in subjects for layer in each.places()}
         layers = [layer for layer in spine.ids() if layer in mapped]
         records = measurer.measure(subjects, chunks(spine, layers, 0, count, self.memory))
-        most = min(self.samples.count, MOST_LAYER_SAMPLES)
-        if count < most and any(
-            self._undecided(*pair) for pair in zip(attempts, records, strict=True)
-        ):
-            more = measurer.measure(subjects, chunks(spine, layers, count, most, self.memory))
-            for index, later in enumerate(more):
-                record = records[index]
-                if isinstance(record, WorkFailure) or isinstance(later, WorkFailure):
-                    records[index] = record if isinstance(record, WorkFailure) else later
-                else:
-                    record.extend(later)
+        pairs = zip(attempts, records, strict=True)
+        extended = more(self.samples, MOST_LAYER_SAMPLES)
+        most = min(extended.count, MOST_LAYER_SAMPLES)
+        if count < most and any(self._undecided(*pair) for pair in pairs):
+            measurer = replace(measurer, samples=extended)
+            later = measurer.measure(subjects, chunks(spine, layers, count, most, self.memory))
+            for index, (record, added) in enumerate(zip(records, later, strict=True)):
+                if isinstance(record, TargetRecord) and isinstance(added, TargetRecord):
+                    record.extend(added)
+                elif isinstance(added, WorkFailure):
+                    records[index] = added
             count = most
         return count, records
 

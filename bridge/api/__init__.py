@@ -2,11 +2,14 @@
 
 from .comparing import DriftOptions
 from .converting import Conversion, ConvertOptions, Result, convert
+from .handoff import AndroidBundle, AndroidOptions, android_bundle
 from .inspecting import Look, look
 from .opening import SourceOptions
 from .validating import Comparison, validate
 
 __all__ = [
+    "AndroidBundle",
+    "AndroidOptions",
     "Comparison",
     "Conversion",
     "ConvertOptions",
@@ -14,6 +17,7 @@ __all__ = [
     "Look",
     "Result",
     "SourceOptions",
+    "android_bundle",
     "convert",
     "look",
     "validate",

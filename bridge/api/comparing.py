@@ -102,6 +102,7 @@ def compare(
             ),
             origin=samples.origin,
             samples=samples.count,
+            how=samples.how,
         )
     drift = drift or DriftOptions()
     validation = Validator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,18 @@ import numpy as np
 from ..artifact import Artifact, data_file
 from ..errors import UsageError
 from ..formats import EXPORTED, TORCH, Format, format_named
+from ..layers import Spine
 from ..outcome import Outcome
-from ..report import manifest_document, report_document, stored_artifacts
+from ..report import html_report, manifest_document, report_document, stored_artifacts
 from ..report.manifest import ManifestEntry
+from ..validators.compatibility.assessment import Assessment
 from ..worker import Limits, WorkPool
+from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
-from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
+from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
 from .opening import Opened, SourceOptions, open_source
+from .recorded import recorded_inputs
 from .reuse import array_digest, key_of, own_code
 from .verdicts import verdict_exit_code
 
@@ -97,12 +101,14 @@ class ConvertOptions:
         hop_options: Options of hops, such as ``opset``.
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
+        latency: Whether the artifacts are timed, if they are run at all.
     """
 
     route: str | None = None
     hop_options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     drift: DriftOptions = field(default_factory=DriftOptions)
+    latency: bool = True
 
 
 def convert(
@@ -111,6 +117,7 @@ def convert(
     *,
     to: Sequence[str] | str,
     out: str | Path = "out",
+    samples: Iterable[Any] | None = None,
     source_options: SourceOptions | None = None,
     options: ConvertOptions | None = None,
     validate: bool = True,
@@ -125,6 +132,8 @@ def convert(
         to: Names of formats: ``"tflite"``, ``["onnx", "tflite"]``.
         out: Folder for the results. What is in it stays as it was until the new results are
             complete, and if there are none.
+        samples: Real inputs to compare on: an iterable of arrays or tensors, of tuples in the
+            order of the inputs, or of mappings by name.
         source_options: Weights, declared and real inputs.
         options: Route, options of the hops, limits.
         validate: Whether the artifacts are run and compared.
@@ -141,7 +150,10 @@ def convert(
     """
     formats = _formats([to] if isinstance(to, str) else to)
     options = options or ConvertOptions()
-    opened = open_source(model, inputs, source_options or SourceOptions(), options.limits.seconds)
+    source_options = source_options or SourceOptions()
+    if samples is not None:
+        source_options = replace(source_options, real=samples)
+    opened = open_source(model, inputs, source_options, options.limits.seconds)
     if opened.source.format in formats:
         raise UsageError(f"the source is {opened.source.format} already")
     with (
@@ -186,18 +198,29 @@ class _Run:
         for each in self.formats:
             execution.preload(each, self.options.route)
         reference = self._reference(execution)
+        if not self.validate:
+            return self._finish(execution, manifest, reference)
+        opened = self.opened.settled(reference, manifest, self.options.limits.seconds)
+        return replace(self, opened=opened)._finish(execution, manifest, reference)
+
+    def _finish(
+        self, execution: Execution, manifest: Mapping[str, Any], reference: Reached | None
+    ) -> Result:
         reached = [execution.reach(each, self.options.route) for each in self.formats]
         key = self._report_key(reached, reference)
         earlier = self._earlier_report(key)
         if earlier is not None and all(each.made and each.made.reused for each in reached):
+            if not (self.folder.path / PAGE).is_file():
+                self.folder.publish({PAGE: self.folder.new_text(PAGE, html_report(earlier))}, {})
             return self._result(reached, earlier, stale=(), reused=True)
         validation = None
+        made = [each.made.artifact for each in reached if each.made]
+        artifacts = [each for each in made if each is not None]
         if self.validate:
-            artifacts = [each.made.artifact for each in reached if each.made]
             validation = compare(
                 source=self.opened.source,
                 reference=reference,
-                artifacts=[each for each in artifacts if each is not None],
+                artifacts=artifacts,
                 samples=self.opened.samples,
                 pool=self.pool,
                 scratch=self.folder.scratch,
@@ -208,16 +231,30 @@ class _Run:
         conversions = [self._conversion(each) for each in reached]
         report = report_document(
             source=self.opened.to_json(),
-            options=self._options(),
+            options={**self._options(), **recorded_inputs(self.opened.options)},
             conversions=conversions,
             spine=execution.spine,
             validation=validation,
             key=key,
+            assessment=self._assess(artifacts, execution.spine),
         )
         stale: tuple[str, ...] = ()
         if not manifest or any(each.artifact for each in conversions):
             stale = self._publish(execution, manifest, report, conversions)
         return self._result(reached, report, stale=stale, reused=False)
+
+    def _assess(self, artifacts: Sequence[Artifact], spine: Spine | None) -> Assessment:
+        return assess(
+            artifacts,
+            source=self.opened.source,
+            samples=self.opened.samples,
+            declared=self.opened.options.declared,
+            spine=spine,
+            pool=self.pool if self.validate else None,
+            scratch=self.folder.scratch,
+            latency=self.options.latency,
+            say=self.say,
+        )
 
     def _execution(self, manifest: Mapping[str, Any]) -> Execution:
         examples = self.folder.scratch / EXAMPLES
@@ -250,6 +287,7 @@ class _Run:
             "route": options.route,
             "validate": self.validate,
             "drift": drift,
+            "latency": options.latency,
             **options.hop_options,
         }
 
@@ -311,6 +349,7 @@ class _Run:
             entries=entries,
             outcomes=[o for each in conversions for _, outcomes in each.routes for o in outcomes],
             stale=sorted(name for name in left if (self.folder.path / name).exists()),
+            domain=self.opened.domain_json() if self.validate else None,
         )
         if same_source:
             manifest["artifacts"] += kept
@@ -323,6 +362,7 @@ class _Run:
             if path.exists()
         }
         files[EXAMPLES] = self.folder.scratch / EXAMPLES
+        files[PAGE] = self.folder.new_text(PAGE, html_report(report))
         self.folder.publish(files, {REPORT: report, MANIFEST: manifest})
         return tuple(manifest["stale"])
 

@@ -142,6 +142,10 @@ class Execution:
                 return Reached(target=target, made=made, tried=tuple(tried))
         return Reached(target=target, made=None, tried=tuple(tried))
 
+    def follow(self, route: Route) -> TriedRoute:
+        """Take one route as far as it goes, and no other if it fails."""
+        return self._follow(route)[1]
+
     def _ignored(self, route: Route) -> list[str]:
         """Options that the user set, that a hop to this format takes, and that no hop here does."""
         asked = {name for name, value in self.options.items() if value is not None}

@@ -20,6 +20,7 @@ from ..errors import SourceError, StorageError
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
+PAGE = "report.html"
 EXAMPLES = "examples.npz"
 MEASURED = ".measured"  # what an interrupted comparison has measured so far
 
@@ -74,6 +75,13 @@ class ResultFolder:
         if not file.is_file():
             return {}
         return read_json(file)
+
+    def new_text(self, name: str, text: str) -> Path:
+        """Write a text file for ``publish`` and return its path."""
+        with storage_errors(self.path):
+            path = self.scratch / name
+            path.write_text(text, encoding="utf-8")
+        return path
 
     def publish(self, files: Mapping[str, Path], documents: Mapping[str, Any]) -> None:
         """Put new files and JSON documents in place of the old ones.

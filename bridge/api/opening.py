@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,26 @@ from numpy.typing import NDArray
 from ..artifact import TensorSpec
 from ..errors import InputError, UsageError
 from ..formats import EXPORTED, TORCHSCRIPT, sniff
-from ..samples import InputSpec, Samples, draw_samples, read_samples
+from ..samples import Domain, ImageOptions, InputSpec, Samples, domain_of, draw_samples
+from ..samples.iterables import example_arguments
 from ..sources import Source, open_artifact
 from ..sources.torch_source import build, load_weights, make_live
+from .execution import Reached
 from .plug_ins import import_operators
-from .reuse import fingerprint, key_of
+from .reuse import fingerprint, key_of, own_code
+from .sampling import (
+    DEFAULT_SAMPLES,
+    RealInputs,
+    draw_again,
+    find_real,
+    program_of,
+    read_real,
+    recorded,
+    settle,
+)
 
 if TYPE_CHECKING:
     import torch
-
-DEFAULT_SAMPLES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +42,28 @@ class SourceOptions:
     Attributes:
         weights: State dictionary to load into the module.
         declared: Declared inputs (``--input``).
-        real: File or folder of real inputs (``--inputs``).
+        real: Real inputs (``--inputs``): a file or folder of arrays, a folder of images,
+            ``file.py:callable`` that returns an iterable, or an iterable.
+        images: How images become inputs.
         trust_pickle: Whether a weights file may run code when it is loaded.
         samples: Most samples to compare on; ``None`` for all real ones, or 16 drawn ones.
     """
 
     weights: Path | None = None
     declared: Sequence[InputSpec] = ()
-    real: Path | None = None
+    real: Path | str | Iterable[Any] | None = None
+    images: ImageOptions = field(default_factory=ImageOptions)
     trust_pickle: bool = False
     samples: int | None = None
+
+    def ranges(self, inputs: Sequence[TensorSpec]) -> dict[str, tuple[float, float]]:
+        """Return the declared ranges by the names of the model's inputs."""
+        named = {spec.name: spec for spec in inputs}
+        rest = [spec for spec in self.declared if spec.name not in named]
+        free = [name for name in named if name not in {spec.name for spec in self.declared}]
+        pairs = [(spec.name, spec) for spec in self.declared if spec.name in named]
+        pairs += zip(free, rest, strict=False)
+        return {name: spec.range for name, spec in pairs if spec.range is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +75,67 @@ class Opened:
         samples: Inputs to compare on.
         key: Key of its content; ``None`` if that cannot be told.
         options: How it was opened.
+        made_up: Inputs whose example was drawn from a declared shape, and not given.
     """
 
     source: Source
     samples: Samples
     key: str | None
     options: SourceOptions = field(default_factory=SourceOptions)
+    made_up: frozenset[str] = frozenset()
+
+    def settled(
+        self, captured: Reached | None, before: Mapping[str, Any], seconds: float
+    ) -> Opened:
+        """Return the same with samples drawn from what the captured program tells.
+
+        Args:
+            captured: The capture of a live source.
+            before: The manifest of an earlier run, whose finding is taken if nothing has changed.
+            seconds: Most time of a run of the program.
+        """
+        key, stored = self.domain_key(), before.get("domain")
+        if stored and key is not None and stored["key"] == key:
+            return replace(self, samples=draw_again(self.samples, Domain.from_json(stored)))
+        made = captured.made if captured else None
+        program = None
+        if self.samples.domain is not None:
+            program = program_of(
+                self.source.artifact, made.artifact if made else None, made.live if made else None
+            )
+        samples = settle(
+            self.samples,
+            program,
+            file=self.source.artifact,
+            declared=self.options.ranges(self.source.signature.inputs),
+            made_up=self.made_up,
+            seconds=seconds,
+        )
+        return replace(self, samples=samples)
+
+    def domain_key(self) -> str | None:
+        """Return the key of all that the domain of the inputs depends on."""
+        if self.key is None:
+            return None
+        declared = self.options.ranges(self.source.signature.inputs)
+        return key_of(self.key, declared, sorted(self.made_up), own_code())
+
+    def domain_json(self) -> dict[str, Any] | None:
+        """Return what the manifest says of the domain of drawn inputs; ``None`` for real ones."""
+        if self.samples.domain is None:
+            return None
+        return {"key": self.domain_key(), **self.samples.domain.to_json()}
 
     def to_json(self) -> dict[str, Any]:
         """Return what the manifest says about the source: enough to open it again."""
-        artifact = self.source.artifact
+        artifact, images = self.source.artifact, self.options.images
         return {
             "text": self.source.text,
             "format": self.source.format.name,
             "key": self.key,
             "weights": str(self.options.weights.resolve()) if self.options.weights else None,
-            "inputs": str(self.options.real.resolve()) if self.options.real else None,
+            "inputs": recorded(self.options.real),
+            "images": None if images == ImageOptions() else asdict(images),
             "artifact": artifact.to_json() if artifact else None,
         }
 
@@ -117,17 +184,24 @@ def _open_module(
         text = f"{type(model).__module__}.{type(model).__qualname__}"
     if options.weights is not None:
         load_weights(module, options.weights, trust_pickle=options.trust_pickle)
-    real = None
-    if options.real is not None and inputs is None and not options.declared:
-        real = _first_real(module, options.real)
-    live = make_live(module, inputs, options.declared, real, seconds=seconds)
+    real = _found_real(options)
+    first = None
+    if real is not None and inputs is None and not options.declared:
+        if real.items is not None:
+            inputs = example_arguments(real.items[0], _parameter_count(module))
+        else:
+            first = _first_real(module, real)
+    live = make_live(module, inputs, options.declared, first, seconds=seconds)
     source = Source(text=text, live=live, weights=options.weights)
     examples = {name: tensor.detach().numpy() for name, tensor in live.inputs().items()}
+    specs = source.signature.inputs
+    made_up = _made_up(specs, options) if options.declared else frozenset()
     return Opened(
         source=source,
-        samples=_samples(source.signature.inputs, examples, options),
+        samples=_samples(specs, examples, options, real, made_up),
         key=fingerprint(live),
         options=options,
+        made_up=made_up,
     )
 
 
@@ -148,11 +222,13 @@ def _open_file(
     specs = artifact.signature.inputs
     examples = given if set(given) == {spec.name for spec in specs} else _drawn(specs, options)
     _check_examples(specs, examples)
+    made_up = _made_up(specs, options) if inputs is None else frozenset()
     return Opened(
         source=source,
-        samples=_samples(specs, examples, options),
+        samples=_samples(specs, examples, options, _found_real(options), made_up),
         key=key_of("file", artifact.format.name, artifact.sha256),
         options=options,
+        made_up=made_up,
     )
 
 
@@ -201,21 +277,53 @@ def _check_examples(specs: Sequence[TensorSpec], examples: Mapping[str, NDArray[
             )
 
 
+def _made_up(specs: Sequence[TensorSpec], options: SourceOptions) -> frozenset[str]:
+    """Inputs that are known by their shape only."""
+    return frozenset(spec.name for spec in specs) - set(options.ranges(specs))
+
+
+def _found_real(options: SourceOptions) -> RealInputs | None:
+    real = None if options.real is None else find_real(options.real, options.samples)
+    if options.images != ImageOptions() and not (real and real.images):
+        raise UsageError(
+            "--resize, --crop, --mean, --std and --channel-order are for images",
+            hint="give a folder of them with --inputs",
+        )
+    return real
+
+
 def _samples(
-    specs: Sequence[TensorSpec], examples: Mapping[str, NDArray[Any]], options: SourceOptions
+    specs: Sequence[TensorSpec],
+    examples: dict[str, NDArray[Any]],
+    options: SourceOptions,
+    real: RealInputs | None,
+    made_up: frozenset[str],
 ) -> Samples:
-    if options.real is None:
-        return draw_samples(examples, options.samples or DEFAULT_SAMPLES)
-    samples = read_samples(options.real, specs)
-    return samples if options.samples is None else samples.head(options.samples)
+    if real is None:
+        domain = domain_of(examples, declared=options.ranges(specs), made_up=made_up)
+        return draw_samples(examples, options.samples or DEFAULT_SAMPLES, domain)
+    return read_real(real, specs, images=options.images, examples=examples, most=options.samples)
 
 
-def _first_real(module: Any, path: Path) -> dict[str, NDArray[Any]]:
+def _parameter_count(module: Any) -> int:
+    import inspect
+
+    return len(inspect.signature(module.forward).parameters)
+
+
+def _first_real(module: Any, real: RealInputs) -> dict[str, NDArray[Any]]:
     """The first row of each real input that ``forward`` has a parameter for, as a batch of one."""
     import inspect
 
     from ..samples import read_arrays
 
+    path = real.path
+    assert path is not None
+    if real.images:
+        raise InputError(
+            f"{type(module).__name__} has no example inputs, and images do not tell their layout",
+            hint="declare the input of the images with --input NAME=1x3x224x224",
+        )
     parameters = set(inspect.signature(module.forward).parameters)
     arrays = {name: each[:1] for name, each in read_arrays(path).items() if name in parameters}
     if not arrays:

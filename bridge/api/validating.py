@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..artifact import Artifact, Signature, TensorSpec
-from ..errors import ConversionError, InputError, SourceError, UsageError
+from ..errors import BridgeError, ConversionError, InputError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
-from ..report import report_document, stored_artifacts
-from ..samples import Samples, draw_samples, read_samples
+from ..report import html_report, report_document, stored_artifacts
+from ..samples import Domain, ImageOptions, Samples, draw_samples
 from ..sources import Source
-from ..worker import Limits, WorkPool
+from ..validators.alignment import align, can_align
+from ..validators.running import Runner
+from ..worker import Limits, WorkFailure, WorkPool
+from .assessing import assess
 from .comparing import DriftOptions, compare
 from .execution import Execution
-from .folder import EXAMPLES, MANIFEST, MEASURED, REPORT, ResultFolder, read_json
-from .opening import DEFAULT_SAMPLES, SourceOptions, open_source
+from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
+from .opening import SourceOptions, open_source
 from .plug_ins import import_operators
+from .sampling import DEFAULT_SAMPLES, find_real, program_of, read_real, settle
 from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
@@ -55,9 +59,11 @@ def validate(
     *,
     against: torch.nn.Module | str | Path | None = None,
     inputs: tuple[Any, ...] | Mapping[str, Any] | None = None,
+    samples: Iterable[Any] | None = None,
     source_options: SourceOptions | None = None,
     limits: Limits | None = None,
     drift: DriftOptions | None = None,
+    latency: bool = True,
     say: Say = lambda text: None,
 ) -> Comparison:
     """Compare artifacts with their source.
@@ -66,9 +72,11 @@ def validate(
         path: A folder that ``convert`` made, or with ``against`` any artifact.
         against: The artifact's source: a module, a callable's name, or a model file.
         inputs: Example inputs of a module.
+        samples: Real inputs to compare on, as for ``convert``.
         source_options: Weights, declared and real inputs; for a folder only the inputs count.
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
+        latency: Whether the artifacts are timed.
         say: Called with lines of progress.
 
     Returns:
@@ -81,26 +89,37 @@ def validate(
     """
     options = source_options or SourceOptions()
     drift = drift or DriftOptions()
+    if samples is not None:
+        options = replace(options, real=samples)
     with WorkPool(limits=limits or Limits(), progress=say) as pool:
         if against is not None:
-            return _validate_artifact(Path(path), against, inputs, options, pool, drift, say)
+            return _validate_artifact(
+                Path(path), against, inputs, options, pool, drift, latency=latency, say=say
+            )
         if not (Path(path) / MANIFEST).is_file():
             raise UsageError(
                 f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
                 hint="an artifact is validated with --against its source",
             )
-        return _validate_folder(Path(path), options, pool, drift, say)
+        return _validate_folder(Path(path), options, pool, drift, latency=latency, say=say)
 
 
 def _validate_folder(
-    path: Path, options: SourceOptions, pool: WorkPool, drift: DriftOptions, say: Say
+    path: Path,
+    options: SourceOptions,
+    pool: WorkPool,
+    drift: DriftOptions,
+    *,
+    latency: bool,
+    say: Say,
 ) -> Comparison:
     import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
-        artifacts = _folder_artifacts(path, manifest)
-        source = _folder_source(manifest, artifacts)
-        samples = _folder_samples(path, manifest, source.signature.inputs, options)
+        artifacts = folder_artifacts(path, manifest)
+        source = folder_source(manifest, artifacts)
+        assert source.artifact is not None
+        samples = folder_samples(path, manifest, source.artifact, options, pool.limits.seconds)
         wanted = [each["format"] for each in before["conversions"] if each["ok"]]
         validation = compare(
             source=source,
@@ -113,7 +132,16 @@ def _validate_folder(
             drift=drift,
             store=path / MEASURED,
         )
-        assert source.artifact is not None
+        assessment = assess(
+            [artifacts[name] for name in wanted],
+            source=source,
+            samples=samples,
+            spine=source.artifact.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=before["source"],
             options={**before["options"], "drift": drift.to_json()},
@@ -121,14 +149,16 @@ def _validate_folder(
             spine=source.artifact.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         report["conversions"] = before["conversions"]
-        folder.publish({}, {REPORT: report})
+        page = folder.new_text(PAGE, html_report(report))
+        folder.publish({PAGE: page}, {REPORT: report})
         return Comparison(report=report, folder=path)
 
 
-def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
-    """Format → artifact; a file that is not what the manifest says is an error, not a row."""
+def folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
+    """Return format → artifact; ``SourceError`` if a file is not what the manifest says."""
     artifacts = {}
     for stored in stored_artifacts(path, manifest):
         artifacts[stored.artifact.format.name] = stored.artifact
@@ -141,8 +171,8 @@ def _folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Arti
     return artifacts
 
 
-def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
-    """What the folder was made from, as a file: the capture of a live module, or the user's own."""
+def folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
+    """Return what the folder was made from: the capture of a live module, or the user's file."""
     origin = manifest["source"]
     if origin["format"] == TORCH.name:
         if EXPORTED.name not in artifacts:
@@ -161,20 +191,40 @@ def _folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact
     return Source(text=origin["text"], artifact=artifact)
 
 
-def _folder_samples(
+def folder_samples(
     path: Path,
     manifest: Mapping[str, Any],
-    inputs: tuple[TensorSpec, ...],
+    source: Artifact,
     options: SourceOptions,
+    seconds: float,
 ) -> Samples:
-    recorded = manifest["source"]["inputs"]
-    real = options.real or (Path(recorded) if recorded else None)
-    if real is not None:
-        samples = read_samples(real, inputs)
-        return samples if options.samples is None else samples.head(options.samples)
+    """Return the samples of a folder: other ones if the user gives some, else its own again."""
+    origin = manifest["source"]
     with np.load(path / EXAMPLES) as stored:
         examples = {name: stored[name] for name in stored.files}
-    return draw_samples(examples, options.samples or DEFAULT_SAMPLES)
+    given = options.real or origin["inputs"]
+    if given is not None:
+        images = options.images
+        if options.real is None and origin.get("images"):
+            images = ImageOptions.from_json(origin["images"])
+        return read_real(
+            find_real(given, options.samples),
+            source.signature.inputs,
+            images=images,
+            examples=examples,
+            most=options.samples,
+        )
+    count, declared = options.samples or DEFAULT_SAMPLES, options.ranges(source.signature.inputs)
+    if manifest.get("domain") and not declared:
+        return draw_samples(examples, count, Domain.from_json(manifest["domain"]))
+    return settle(
+        draw_samples(examples, count),
+        program_of(source, None, None),
+        file=source,
+        declared=declared,
+        made_up=(),
+        seconds=seconds,
+    )
 
 
 def _validate_artifact(
@@ -184,6 +234,8 @@ def _validate_artifact(
     options: SourceOptions,
     pool: WorkPool,
     drift: DriftOptions,
+    *,
+    latency: bool,
     say: Say,
 ) -> Comparison:
     opened = open_source(against, inputs, options, pool.limits.seconds)
@@ -192,6 +244,7 @@ def _validate_artifact(
             source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
         )
         reference = execution.reach(EXPORTED) if opened.source.format == TORCH else None
+        opened = opened.settled(reference, {}, pool.limits.seconds)
         origin = opened.source.artifact
         if reference is not None:
             if reference.made is None:
@@ -202,6 +255,9 @@ def _validate_artifact(
             origin = reference.made.artifact
         assert origin is not None
         artifact = foreign_artifact(path, origin.signature)
+        if can_align(artifact, origin):
+            runner = Runner(pool=pool, scratch=folder.scratch, inputs=origin.signature.inputs)
+            artifact = _aligned(artifact, origin, runner, opened.samples, say)
         validation = compare(
             source=opened.source,
             reference=reference,
@@ -212,6 +268,17 @@ def _validate_artifact(
             say=say,
             drift=drift,
         )
+        assessment = assess(
+            [artifact],
+            source=opened.source,
+            samples=opened.samples,
+            declared=opened.options.declared,
+            spine=origin.spine,
+            pool=pool,
+            scratch=folder.scratch,
+            latency=latency,
+            say=say,
+        )
         report = report_document(
             source=opened.to_json(),
             options={"drift": drift.to_json()},
@@ -219,17 +286,28 @@ def _validate_artifact(
             spine=origin.spine,
             validation=validation,
             key=None,
+            assessment=assessment,
         )
         return Comparison(report=report)
+
+
+def _aligned(
+    artifact: Artifact, origin: Artifact, runner: Runner, samples: Samples, say: Say
+) -> Artifact:
+    """Look for the layers; an artifact whose layers cannot be looked for says why."""
+    say(f"{artifact.path.name}: looking for the layers of the source in it")
+    try:
+        return align(artifact, origin, runner=runner, samples=samples).applied(artifact)
+    except (WorkFailure, BridgeError) as error:
+        return replace(artifact, notes=(*artifact.notes, f"its layers were not found: {error}"))
 
 
 def foreign_artifact(path: Path, source: Signature) -> Artifact:
     """Return a file as an artifact of a source.
 
-    A file that lies in a result folder has its layer map from there; of any other file the layers
-    are unexplained. Inputs and outputs correspond to the source's by name if the names are the
-    same, else by order; a tensor whose shape is the source's with the channels last is taken to be
-    just that.
+    A file that lies in a result folder has its layer map from there; any other file has none.
+    Inputs and outputs correspond to the source's by name if the names are the same, else by order;
+    a tensor whose shape is the source's with the channels last is taken to be just that.
 
     Raises:
         SourceError: The file cannot be read.

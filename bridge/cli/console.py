@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..errors import BridgeError, UsageError
+from ..errors import BridgeError, GateError, UsageError
 
 EXIT_OK, EXIT_GATE, EXIT_CONVERSION, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 64, 130
 
@@ -62,15 +65,50 @@ class Terminal:
     def progress(self) -> Iterator[Callable[[str], None]]:
         """Show what is going on while the block runs.
 
-        On a terminal one line changes in place, with a spinner; elsewhere each step is a line.
+        On a terminal one line changes in place, with a spinner; elsewhere each step is a line. An
+        interruption that a library swallowed is raised again at the next step.
         """
-        if self.quiet or self.json:
-            yield lambda text: None
-        elif self.err.is_terminal:
-            with self.err.status("starting") as status:
-                yield lambda text: status.update(escape(text))
-        else:
-            yield lambda text: self.complain(escape(text))
+        with _insistent_interruptions() as check:
+
+            def step(show: Callable[[str], None], text: str) -> None:
+                check()
+                show(text)
+
+            if self.quiet or self.json:
+                yield lambda text: check()
+            elif self.err.is_terminal:
+                with self.err.status("starting") as status:
+                    yield lambda text: step(status.update, escape(text))
+            else:
+                yield lambda text: step(self.complain, escape(text))
+
+
+@contextlib.contextmanager
+def _insistent_interruptions() -> Iterator[Callable[[], None]]:
+    """Remember Ctrl-C; yields a function that raises ``KeyboardInterrupt`` if there was one.
+
+    Python drops the exception where it arises in a destructor or a weak reference's callback, of
+    which a capture has many.
+    """
+    interrupted = False
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _width() -> int | None:
@@ -106,5 +144,5 @@ def errors_as_exit_codes(terminal: Terminal) -> Iterator[None]:
                 }
             }
         )
-        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_CONVERSION
-        raise typer.Exit(code) from None
+        codes = ((UsageError, EXIT_USAGE), (GateError, EXIT_GATE), (BridgeError, EXIT_CONVERSION))
+        raise typer.Exit(next(code for kind, code in codes if isinstance(error, kind))) from None

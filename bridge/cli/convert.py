@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from .console import EXIT_CONVERSION, Json, Quiet, Terminal, errors_as_exit_codes
+from .image_options import ChannelOrder, Crop, Mean, Resize, Std, image_options
 
 Source = Annotated[
     str,
@@ -25,8 +26,11 @@ Input = Annotated[
     ),
 ]
 Inputs = Annotated[
-    Path | None,
-    typer.Option(help="Real inputs: an .npz file, or a folder with one NAME.npy per input."),
+    str | None,
+    typer.Option(
+        help="Real inputs: an .npz file, a folder with one NAME.npy per input, a folder of images, "
+        "or file.py:callable that returns an iterable."
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="State dictionary to load: .safetensors, .pt or .pth.")
@@ -42,6 +46,9 @@ SamplesOption = Annotated[
 ]
 Timeout = Annotated[
     float, typer.Option(help="Seconds that each conversion and each run may take.", min=0.1)
+]
+Latency = Annotated[
+    bool, typer.Option("--latency/--no-latency", help="Time the artifacts on this machine.")
 ]
 Memory = Annotated[
     str | None,
@@ -63,6 +70,11 @@ def convert(
     to: Annotated[str, typer.Option(help="Formats, with commas: tflite,onnx,torchscript,mobile.")],
     input_: Input = None,
     inputs: Inputs = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: ChannelOrder = None,
     weights: Weights = None,
     route: Annotated[
         str | None, typer.Option(help="A route's name, or the name of a hop to go through.")
@@ -93,6 +105,7 @@ def convert(
         bool, typer.Option("--no-validate", help="Do not run and compare the artifacts.")
     ] = False,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -112,7 +125,14 @@ def convert(
                 source,
                 to=[each.strip() for each in to.split(",") if each.strip()],
                 out=out,
-                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                source_options=source_options(
+                    input_,
+                    inputs,
+                    weights,
+                    trust_pickle,
+                    samples,
+                    images=image_options(resize, crop, mean, std, channel_order),
+                ),
                 options=ConvertOptions(
                     route=route,
                     hop_options={
@@ -125,6 +145,7 @@ def convert(
                     },
                     limits=limits(timeout, memory),
                     drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
+                    latency=latency,
                 ),
                 validate=not no_validate,
                 say=say,
@@ -145,10 +166,11 @@ def convert(
 
 def source_options(
     declared: list[str] | None,
-    real: Path | None,
+    real: str | None,
     weights: Path | None,
     trust_pickle: bool,
     samples: int | None,
+    images: Any,
 ) -> Any:
     """Return the options that say how a source is opened."""
     from ..api import SourceOptions
@@ -158,6 +180,7 @@ def source_options(
         weights=weights,
         declared=[InputSpec.parse(text) for text in declared or ()],
         real=real,
+        images=images,
         trust_pickle=trust_pickle,
         samples=samples,
     )
@@ -173,10 +196,13 @@ def limits(timeout: float, memory: str | None) -> Any:
 
 def show(terminal: Terminal, report: Any) -> None:
     """Print the tables of a report, and a line for everything that needs one."""
+    from .compatibility_lines import compatibility_lines
     from .tables import drift, remarks, summary
 
     terminal.show(summary(report))
     for remark in remarks(report):
         terminal.show(f"• {escape(remark)}")
+    for line in compatibility_lines(report):
+        terminal.show(f"• {escape(line)}")
     if report["layers"] and report["validation"]:
         terminal.show("", drift(report))

@@ -11,7 +11,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from ..api import Look
-    from ..api.inspecting import Delegation, PlacedOperator
+    from ..validators.compatibility.origins import PlacedOperator
+    from ..validators.compatibility.xnnpack import Delegation
 
 
 def graph_tables(look: Look) -> Iterator[Any]:

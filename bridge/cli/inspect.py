@@ -62,7 +62,7 @@ def _facts(inspection: Inspection) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from .tables import size_text
+    from ..report.wording import size_text
 
     table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
     table.add_column(style="bold", no_wrap=True)

@@ -9,6 +9,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from ..report.wording import size_text
+
 _STYLE = {
     "pass": "green",
     "inconclusive": "yellow",
@@ -70,6 +72,8 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
             f"reference {outcome['subject']}: {outcome['symptom']} at {outcome['stage']}: "
             f"{outcome['detail']}"
         )
+    for name, how in (validation["inputs"].get("how", {}) if validation else {}).items():
+        yield f"input {name}: {how}"
     for name, target in _targets(report).items():
         if target["reason"]:
             first = target["layers"]["introduced"] or target["layers"]["first_failure"]
@@ -109,16 +113,6 @@ def drift(report: Mapping[str, Any], rows: int = _ROWS) -> Table:
             *cells,
         )
     return table
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes for people: ``1.4 MB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
 
 
 def _target_rows(

@@ -46,8 +46,8 @@ def list_(quiet: Quiet = False, json: Json = False) -> None:
         from rich.markup import escape
         from rich.table import Table
 
+        from ..report.wording import size_text
         from ..toolchain import toolchains
-        from .tables import size_text
 
         documents = [_document(each) for each in toolchains()]
         table = Table()

@@ -13,6 +13,7 @@ from .convert import (
     FailOn,
     Input,
     Inputs,
+    Latency,
     Memory,
     SamplesOption,
     ThresholdsOption,
@@ -23,6 +24,7 @@ from .convert import (
     show,
     source_options,
 )
+from .image_options import ChannelOrder, Crop, Mean, Resize, Std, image_options
 
 
 def validate(
@@ -32,8 +34,14 @@ def validate(
     ] = None,
     input_: Input = None,
     inputs: Inputs = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: ChannelOrder = None,
     weights: Weights = None,
     samples: SamplesOption = None,
+    latency: Latency = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -52,9 +60,17 @@ def validate(
             comparison = run(
                 path,
                 against=against,
-                source_options=source_options(input_, inputs, weights, trust_pickle, samples),
+                source_options=source_options(
+                    input_,
+                    inputs,
+                    weights,
+                    trust_pickle,
+                    samples,
+                    images=image_options(resize, crop, mean, std, channel_order),
+                ),
                 limits=limits(timeout, memory),
                 drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
+                latency=latency,
                 say=say,
             )
         show(terminal, comparison.report)

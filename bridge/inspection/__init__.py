@@ -18,7 +18,7 @@ from ..errors import SourceError, UnavailableError
 from ..formats import EXPORTED, MOBILE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Format, sniff
 from .facts import DamagedError, Facts, OperatorCount, facts_to_json
 
-__all__ = ["Inspection", "OperatorCount", "inspect"]
+__all__ = ["Facts", "Inspection", "OperatorCount", "inspect", "read_facts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +84,22 @@ def inspect(path: str | Path) -> Inspection:
         UnavailableError: The package that reads this format is not installed.
     """
     path = Path(path)
+    file_format, facts = read_facts(path)
+    return Inspection(
+        format=file_format, path=path, size=size_of(path), sha256=digest(path), **vars(facts)
+    )
+
+
+def read_facts(path: Path) -> tuple[Format, Facts]:
+    """Tell format and facts of a model file, as ``inspect`` does, without digesting it."""
     file_format = sniff(path)
     read = _reader_of(file_format, path)
     try:
-        facts = read(path)
+        return file_format, read(path)
     except DamagedError as error:
         raise SourceError(
             f"{path} is a truncated or damaged file of format {file_format} ({error})"
         ) from error
-    return Inspection(
-        format=file_format, path=path, size=size_of(path), sha256=digest(path), **vars(facts)
-    )
 
 
 def _reader_of(file_format: Format, path: Path) -> Callable[[Path], Facts]:

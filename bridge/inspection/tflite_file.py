@@ -95,7 +95,7 @@ def _spec(tensor: Any, name: str) -> TensorSpec:
     return TensorSpec(
         name=name,
         shape=tuple(None if size < 0 else size for size in sizes),
-        dtype=name_of(tensor.Type(), _types()),
+        dtype=name_of(tensor.Type(), tensor_types()),
         quantization=_quantization(tensor.Quantization()),
     )
 
@@ -131,7 +131,7 @@ def operator_codes(model: Any) -> list[tuple[str, int]]:
         if builtin == schema.BuiltinOperator.CUSTOM:
             name = _CUSTOM + text(code.CustomCode())
         else:
-            name = _builtins().get(builtin, f"builtin {builtin}")
+            name = enumeration_names("BuiltinOperator").get(builtin, f"builtin {builtin}")
         codes.append((name, code.Version()))
     return codes
 
@@ -205,20 +205,17 @@ def text(content: bytes | None) -> str:
     return (content or b"").decode()
 
 
-def _names(enumeration: type) -> dict[int, str]:
-    return {code: name for name, code in vars(enumeration).items() if isinstance(code, int)}
+@functools.cache
+def enumeration_names(name: str) -> dict[int, str]:
+    """Number → name of an enumeration of the schema."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    members_of = vars(getattr(schema, name))
+    return {code: each for each, code in members_of.items() if isinstance(code, int)}
 
 
 @functools.cache
-def _builtins() -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return _names(schema.BuiltinOperator)
-
-
-@functools.cache
-def _types() -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = _names(schema.TensorType)
+def tensor_types() -> dict[int, str]:
+    """Number → name of each element type."""
+    names = enumeration_names("TensorType")
     return {code: "str" if name == "STRING" else name.lower() for code, name in names.items()}

@@ -49,6 +49,7 @@ def manifest_document(
     entries: Sequence[ManifestEntry],
     outcomes: Iterable[Outcome],
     stale: Sequence[str],
+    domain: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest.
 
@@ -58,6 +59,7 @@ def manifest_document(
         entries: The artifacts.
         outcomes: Of every hop that was entered or would have been.
         stale: Files of an earlier run that this run could not make again.
+        domain: What the inputs were drawn from; ``None`` for real ones.
     """
     return {
         "schema": "driftbridge/manifest",
@@ -77,6 +79,7 @@ def manifest_document(
         ],
         "outcomes": [outcome_json(outcome) for outcome in outcomes],
         "stale": list(stale),
+        "domain": None if domain is None else dict(domain),
     }
 
 

@@ -9,6 +9,7 @@ from .. import __version__
 from ..artifact import Artifact
 from ..layers import Spine
 from ..outcome import Outcome
+from ..validators.compatibility.assessment import Assessment
 from ..validators.metrics import Metrics
 from ..validators.results import Drift, LayerResult, TargetResult, Validation
 from .manifest import outcome_json, versions
@@ -48,6 +49,7 @@ def report_document(
     spine: Spine | None,
     validation: Validation | None,
     key: str | None,
+    assessment: Assessment | None = None,
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -58,7 +60,9 @@ def report_document(
         spine: The layers of the source; ``None`` if it could not be captured.
         validation: The comparison; ``None`` if it was not asked for or could not begin.
         key: Key of all that the report depends on; ``None`` if it cannot be reused.
+        assessment: What of the artifacts runs where, and their contracts.
     """
+    assessed = assessment or Assessment()
     targets = validation.targets if validation else ()
     return {
         "schema": "driftbridge/report",
@@ -76,6 +80,7 @@ def report_document(
                 "op": layer.op,
                 "module": layer.module,
                 "source": layer.source,
+                "inputs": list(layer.inputs),
                 "shape": None if layer.shape is None else list(layer.shape),
                 "targets": {
                     target.target: _layer(target.runtime, target.layers.rows[layer.id])
@@ -85,6 +90,8 @@ def report_document(
             }
             for layer in (spine.layers if spine else ())
         ],
+        "compatibility": dict(assessed.compatibility),
+        "contract": dict(assessed.contract),
     }
 
 
@@ -124,6 +131,7 @@ def _validation(validation: Validation) -> dict[str, Any]:
             "origin": validation.origin,
             "samples": validation.samples,
             "layer_samples": validation.layer_samples,
+            "how": dict(validation.how),
         },
         "thresholds": validation.thresholds.to_json(),
         "targets": {each.target: _target(each) for each in validation.targets},
@@ -171,6 +179,7 @@ def _layer(runtime: str, row: LayerResult) -> dict[str, Any]:
         "metrics": row.metrics.to_json() if row.metrics else None,
         "accumulated": _drift(row.accumulated, None, row.gain),
         "isolated": _drift(row.isolated, row.isolated_metrics, None),
+        "histogram": row.histogram.to_json() if row.histogram else None,
         "verdict": row.verdict.value,
     }
 

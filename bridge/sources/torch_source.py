@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SourceError, UntrustedPickleError, UsageError
+from ..errors import BridgeError, InputError, SourceError, UntrustedPickleError, UsageError
 from ..live import LiveModel, bind_arguments
 from ..program import user_frame
 from ..samples import InputSpec
@@ -40,7 +40,7 @@ def load_callable(text: str) -> Callable[[], Any]:
             f"{text!r} names no model",
             hint="give package.module:callable, path/to/file.py:callable, or a model file",
         )
-    module = _run_user_code(f"importing {place}", lambda: _import(place))
+    module = call_user(f"importing {place}", lambda: _import(place))
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -80,7 +80,7 @@ def build(text: str) -> tuple[torch.nn.Module, tuple[Any, ...] | Mapping[str, An
         ) from None
     except ValueError:  # a builtin without a signature; calling it will tell
         pass
-    made = _run_user_code(f"calling {text}", make)
+    made = call_user(f"calling {text}", make)
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
         raise SourceError(
@@ -199,11 +199,19 @@ def _import(place: str) -> Any:
     return module
 
 
-def _run_user_code(what: str, run: Callable[[], Any]) -> Any:
-    """Run the user's code; what it raises keeps their traceback and loses our frames."""
+def call_user(what: str, run: Callable[[], Any]) -> Any:
+    """Run the user's code.
+
+    Args:
+        what: What is done, for the message.
+        run: The code.
+
+    Raises:
+        SourceError: It raised; their traceback is kept, without our frames.
+    """
     try:
         return run()
-    except (SourceError, TimeLimitError):
+    except (BridgeError, TimeLimitError):
         raise
     except Exception as error:
         frames = [
@@ -335,7 +343,7 @@ def _try(live: LiveModel, seconds: float) -> None:
     given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
     try:
         with torch.no_grad(), time_limit(seconds):
-            _run_user_code("the model", live.run)
+            call_user("the model", live.run)
     except TimeLimitError:
         raise SourceError(
             f"the model gave no result within {seconds:g} s on its example inputs",

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from ...tflite_versions import minimum_runtime, operator_version
 from .ir import Array, Graph, Op, Value
 from .operators import OPERATORS
 from .sizes import Dim
-from .versions import minimum_runtime, operator_version
 
 _ALIGNMENT = 16
 _PLACEHOLDER = 2  # 0 and 1 mean "no offset"

@@ -27,6 +27,45 @@ def cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> Instrumented:
         SourceError: There is no such tensor, a name belongs to two, or weights lie behind the
             flatbuffer, where the schema's classes do not follow them.
     """
+    model, shown = _cut(path, taps, cuts)
+    return Instrumented(content=packed(model), tensors=shown)
+
+
+def piece(path: Path, tensor: str, cuts: Iterable[str]) -> bytes:
+    """Return a file with only what makes one tensor of the cut tensors and the file's inputs.
+
+    Its inputs are named as in ``cut``; its one output is the tensor.
+
+    Args:
+        path: A valid TFLite file; it is not changed.
+        tensor: Name of the tensor.
+        cuts: Names of tensors whose readers are fed.
+
+    Raises:
+        SourceError: As ``cut``.
+    """
+    model, shown = _cut(path, [tensor], cuts)
+    graph = model.subgraphs[0]
+    needed = {shown[tensor]}
+    kept: list[Any] = []
+    for operator in reversed(graph.operators):
+        if needed.intersection(int(each) for each in operator.outputs):
+            kept.insert(0, operator)
+            needed.update(int(each) for each in operator.inputs if each >= 0)
+    graph.operators = kept
+    graph.inputs = [each for each in graph.inputs if each in needed]
+    graph.outputs = [shown[tensor]]
+    model.signatureDefs = []
+    used = {graph.tensors[index].buffer for index in needed}
+    used |= {each.buffer for other in model.subgraphs[1:] for each in other.tensors}
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
+    return packed(model)
+
+
+def _cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> tuple[Any, dict[str, int]]:
+    """The model in the schema's object classes, cut, and the index of each shown tensor."""
     from ai_edge_litert import schema_py_generated as schema
 
     content = path.read_bytes()
@@ -55,7 +94,7 @@ def cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> Instrumented:
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex == 0:
             signature.inputs = [*(signature.inputs or []), *fed]
-    return Instrumented(content=packed(model), tensors=shown)
+    return model, shown
 
 
 def packed(model: Any) -> bytes:

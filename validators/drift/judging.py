@@ -37,7 +37,9 @@ def layer_rows(
             rows[layer] = unmapped(artifact, layer)
             continue
         row = _row(known, limits, unit)
-        rows[layer] = replace(row, tensor=place.tensor, cluster=clusters[layer])
+        rows[layer] = replace(
+            row, tensor=place.tensor, cluster=clusters[layer], confidence=place.confidence
+        )
     return _with_gains(spine, rows)
 
 
@@ -52,15 +54,16 @@ def unmapped(artifact: Artifact, layer: str) -> LayerResult:
 
 def fused_clusters(artifact: Artifact, spine: Spine) -> dict[str, tuple[str, ...]]:
     """Return for each layer with a tensor the layers that it stands for, itself last."""
+    places = {layer: artifact.layer_map.place(layer) for layer in spine.ids()}
     members: dict[str, list[str]] = {}
-    for layer in spine.ids():
-        place = artifact.layer_map.place(layer)
-        if place.tensor is None and place.into is not None:
-            members.setdefault(place.into, []).append(layer)
+    for layer, place in places.items():
+        holder = place if place.into is None else places.get(place.into, place)
+        if holder.tensor is not None:
+            members.setdefault(holder.tensor, []).append(layer)
     return {
-        layer: (*members.get(layer, ()), layer)
-        for layer in spine.ids()
-        if artifact.layer_map.place(layer).tensor is not None
+        layer: (*(each for each in members[place.tensor] if each != layer), layer)
+        for layer, place in places.items()
+        if place.tensor is not None
     }
 
 
@@ -99,6 +102,7 @@ def _row(record: LayerRecord, limits: Thresholds, unit: float) -> LayerResult:
         accumulated=accumulated,
         isolated_metrics=alone,
         isolated=isolated,
+        histogram=record.histogram,
         verdict=worst(judged),
     )
 

@@ -14,6 +14,7 @@ from ...artifact import Artifact
 from ...layers import Place
 from ...samples import Samples
 from ...worker import WorkFailure
+from ..histogram import Histogram, error_histogram
 from ..metrics import measure
 from ..running import Run, Runner
 from ..runtime import RUNTIMES, Runtime
@@ -23,6 +24,8 @@ from .records import LayerRecord, RecordStore, TargetRecord, record_key
 
 Arrays = dict[str, NDArray[Any]]
 
+_MORE_THAN_NOISE = 3.0
+_LEAST_NOISE = 2.0**-24
 _FED_TYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 
 
@@ -177,14 +180,13 @@ class _ChunkMeasurer:
         )
 
     def _differs(self, subject: Subject, run: Run) -> bool:
-        return any(
-            not np.array_equal(
-                subject.plain.output(spec)[self.chunk.start : self.chunk.stop],
-                run.output(spec),
-                equal_nan=spec.dtype.startswith("float"),
-            )
-            for spec in subject.artifact.signature.outputs
-        )
+        """Whether an output is another one than the untouched artifact's, where that was run."""
+        for spec in subject.artifact.signature.outputs:
+            plain = subject.plain.output(spec)[self.chunk.start : self.chunk.stop]
+            shown = run.output(spec)[: len(plain)]
+            if not np.array_equal(plain, shown, equal_nan=spec.dtype.startswith("float")):
+                return True
+        return False
 
     def _accumulated(
         self, layer: str, place: Place, run: Run, noise: list[list[float]]
@@ -195,8 +197,8 @@ class _ChunkMeasurer:
         if actual.shape != expected.shape:
             shapes = f"{list(actual.shape[1:])}, not {list(expected.shape[1:])}"
             return LayerRecord(misfit=f"its tensor is {shapes}")
-        pairs = zip(expected, actual, strict=True)
-        return LayerRecord(accumulated=[measure(*pair) for pair in pairs], noise=noise)
+        measured = [measure(*pair) for pair in zip(expected, actual, strict=True)]
+        return LayerRecord(accumulated=measured, noise=noise)
 
     def _isolate(
         self,
@@ -229,9 +231,22 @@ class _ChunkMeasurer:
                     piece = self._accumulated(layer, place, alone, noise.get(layer, []))
                     pieces[str(place.tensor)] = piece
                 row.isolated, row.isolated_noise = list(piece.accumulated), list(piece.noise)
+                row.histogram = self._histogram(layer, place, alone, piece)
         finally:
             alone.discard()
         return ""
+
+    def _histogram(
+        self, layer: str, place: Place, alone: Run, piece: LayerRecord
+    ) -> Histogram | None:
+        """The spread of the error on the first sample where it is more than noise."""
+        for index, metrics in enumerate(piece.accumulated):
+            noise = max((each[index] for each in piece.noise), default=0.0)
+            if metrics.rmse > _MORE_THAN_NOISE * max(noise, _LEAST_NOISE * metrics.reference_rms):
+                expected = self._expected(layer)[index]
+                actual = in_source_form(place, alone)[index].reshape(expected.shape)
+                return error_histogram(expected, actual)
+        return None
 
     def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, Arrays]:
         """The reference's values for each tensor, in the artifact's form, and by layer."""

@@ -56,11 +56,17 @@ def perturbed(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def _moved(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind != "f":
         return array
-    signs = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 2, array.shape, np.int8)
-    toward = np.where(signs, np.inf, -np.inf).astype(array.dtype)
-    moved = np.nextafter(array, toward)
+    return np.stack([_moved_row(name, row) for row in array])
+
+
+def _moved_row(name: str, row: NDArray[Any]) -> NDArray[Any]:
+    """One sample; what is drawn depends on it alone, and not on those that it is run with."""
+    seed = [zlib.crc32(name.encode()), zlib.crc32(np.ascontiguousarray(row).data)]
+    signs = np.random.default_rng(seed).integers(0, 2, row.shape, np.int8)
+    moved = np.nextafter(row, np.where(signs, np.inf, -np.inf).astype(row.dtype))
     # the neighbours of 0 are far smaller than any rounding error, and infinities stay
-    return np.where((array == 0) | ~np.isfinite(array), array, moved)
+    kept: NDArray[Any] = np.where((row == 0) | ~np.isfinite(row), row, moved)
+    return kept
 
 
 def rms_errors(truth: NDArray[Any], actual: NDArray[Any]) -> list[float]:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..histogram import Histogram
 from ..metrics import Metrics
 
 
@@ -22,6 +23,7 @@ class LayerRecord:
         isolated: The layer alone, fed the reference's own values; empty if that cannot be.
         noise: RMS error of each legitimate implementation, run through.
         isolated_noise: Likewise, of the layer alone.
+        histogram: Spread of the isolated error on the first sample where it is more than noise.
         misfit: Why it cannot be compared, if its tensor has another shape.
     """
 
@@ -29,6 +31,7 @@ class LayerRecord:
     isolated: list[Metrics] = field(default_factory=list)
     noise: list[list[float]] = field(default_factory=list)
     isolated_noise: list[list[float]] = field(default_factory=list)
+    histogram: Histogram | None = None
     misfit: str = ""
 
     def extend(self, later: LayerRecord) -> None:
@@ -37,6 +40,7 @@ class LayerRecord:
         self.isolated += later.isolated
         self.noise = _joined(self.noise, later.noise)
         self.isolated_noise = _joined(self.isolated_noise, later.isolated_noise)
+        self.histogram = self.histogram or later.histogram
         self.misfit = self.misfit or later.misfit
 
 
@@ -83,6 +87,7 @@ class TargetRecord:
                 isolated=[Metrics(**one) for one in each["isolated"]],
                 noise=each["noise"],
                 isolated_noise=each["isolated_noise"],
+                histogram=Histogram(**each["histogram"]) if each["histogram"] else None,
                 misfit=each["misfit"],
             )
             for name, each in data["layers"].items()

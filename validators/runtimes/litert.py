@@ -50,7 +50,7 @@ class _LiteRT(Runtime):
         return Interpreter(
             **model,
             experimental_op_resolver_type=getattr(OpResolverType, self.resolver),
-            num_threads=1,
+            num_threads=self.threads,
         )
 
 

@@ -36,30 +36,29 @@ class OnnxRuntime(Runtime):
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
         if not taps:
-            return _OnnxSession(artifact, artifact.signature, _load(artifact.path), taps)
-        native = _load(artifact.path, expose(artifact.path, taps))
+            return _OnnxSession(artifact, artifact.signature, self._load(artifact.path), taps)
+        native = self._load(artifact.path, expose(artifact.path, taps))
         return _OnnxSession(artifact, artifact.signature, native, taps)
 
     def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
-        native = _load(artifact.path, cut(artifact.path, taps, cuts))
+        native = self._load(artifact.path, cut(artifact.path, taps, cuts))
         return _OnnxSession(artifact, cut_signature(artifact, cuts), native, taps)
 
+    def _load(self, path: Path, instrumented: bytes | None = None) -> Any:
+        """Load a file, or an instrumented model in its place."""
+        import onnxruntime
 
-def _load(path: Path, instrumented: bytes | None = None) -> Any:
-    """Load a file, or an instrumented model in its place."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    # a model in memory has no folder of its own to find weights in
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
-    )
-    model = str(path) if instrumented is None else instrumented
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        # a model in memory has no folder of its own to find weights in
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
+        )
+        model = str(path) if instrumented is None else instrumented
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _OnnxSession(Session):

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import SourceError, UnsupportedError, UnsupportedOperator
 from ...program import operator_name, user_frame
@@ -64,6 +64,16 @@ class NodeRun:
     taps: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
+class Visitor(Protocol):
+    """Whoever looks on while a program runs, and may put other values in place of its own."""
+
+    def before(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
+        """Called before a node runs, with the values that there are; they may be replaced."""
+
+    def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
+        """Called after a node ran; its value, too, may be replaced."""
+
+
 class NodeRunner:
     """Runs a captured program node by node.
 
@@ -105,6 +115,7 @@ class NodeRunner:
         self._given = list(_given(program, double=double, rounding=rounding))
         self._attributes = _attributes(program.graph_module, double=double)
         self._steps = list(_steps(program.graph, double=double))
+        self._arguments = {step.node: (step.args, step.kwargs) for step in self._steps}
         specs = program.graph_signature.output_specs
         self._is_output = [spec.kind.name == "USER_OUTPUT" for spec in specs]
         self.inputs = [each.input for each in self._given if each.input is not None]
@@ -113,12 +124,14 @@ class NodeRunner:
         self,
         inputs: Mapping[str, torch.Tensor],
         feeds: Mapping[str, torch.Tensor] | None = None,
+        visitor: Visitor | None = None,
     ) -> NodeRun:
         """Run the program once.
 
         Args:
             inputs: Placeholder name → value; they may be written to.
             feeds: Value of each node in ``cuts``, as its readers get it; they may be written to.
+            visitor: Called before and after each node.
         """
         import torch
 
@@ -127,10 +140,34 @@ class NodeRunner:
         with torch.no_grad(), _default_dtype(torch.float64 if self._double else None):
             values = {each.node: self._begin(each, inputs, run) for each in self._given}
             for step in self._steps:
+                if visitor is not None:
+                    visitor.before(step.node, values)
                 self._run_step(step, values, run)
                 if step.node.name in self._cuts:
                     values[step.node] = feeds[step.node.name]
+                if visitor is not None and step.node in values:
+                    visitor.after(step.node, values)
+                for finished in step.last:
+                    values.pop(finished, None)
         return run
+
+    def evaluate(self, node: torch.fx.Node, values: Mapping[torch.fx.Node, Any]) -> Any:
+        """Return what a node makes of some values, without writing to any of them.
+
+        Raises:
+            KeyError: A value that the node reads is not there.
+        """
+        import torch
+        from torch.fx.node import map_arg
+
+        writes = isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+        def value_of(read: torch.fx.Node) -> Any:
+            value = values[read]
+            return value.clone() if writes and isinstance(value, torch.Tensor) else value
+
+        args, kwargs = self._arguments[node]
+        return node.target(*map_arg(args, value_of), **map_arg(kwargs, value_of))  # type: ignore[operator]
 
     def _begin(self, given: Given, inputs: Mapping[str, torch.Tensor], run: NodeRun) -> Any:
         value = given.value
@@ -165,8 +202,6 @@ class NodeRunner:
         if node.name in self._taps:
             # a copy, now: an in-place operator further down may write to this memory
             run.taps[node.name] = to_numpy(values[node])
-        for finished in step.last:
-            values.pop(finished, None)
 
     def _failure(self, node: torch.fx.Node, error: Exception) -> Exception:
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 _UNIT_ROUNDOFF = 2.0**-24
+_SEEDING = 256  # elements
 _CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d", "convolution", "_convolution"})
 _TRANSPOSED = frozenset({"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
 _PRODUCTS = frozenset({"matmul", "mm", "bmm", "linear", "mv", "dot", "einsum"})
@@ -63,7 +64,9 @@ def with_error(value: Any, terms: int, seed: str) -> Any:
     finite = torch.where(torch.isfinite(value), value, 0)
     scale = _UNIT_ROUNDOFF / math.sqrt(3) * math.sqrt(terms / 2)
     size = scale * float(finite.double().square().mean().sqrt()) if value.numel() else 0.0
-    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
+    # other noise for other samples, and always the same for the same one
+    drawn = zlib.crc32(value.flatten()[:_SEEDING].numpy().tobytes(), zlib.crc32(seed.encode()))
+    generator = torch.Generator().manual_seed(drawn)
     # in place, since the memory of the value may be that of an input of an in-place operator
     return value.add_(size * torch.randn(value.shape, generator=generator))
 

@@ -1,17 +1,55 @@
-"""Versions of operators, and the first runtime release that has each.
+"""Versions of TFLite operators, and the first runtime release that has each.
 
-The rules are LiteRT's own, for the types and options that this compiler can emit:
+The rules are LiteRT's own, for the types and options that our compiler can emit:
 ``GetBuiltinOperatorVersion`` in ``tools/versioning/op_version.cc``. One that is too high keeps a
 file from runtimes that could run it; one that is too low lets it into some that cannot.
+
+The compiler writes files by them, and the validator checks any file with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
-from .ir import Op
-from .releases import RELEASES
+from .tflite_releases import RELEASES
+
+
+class Tensor(Protocol):
+    """What the rules ask of a tensor."""
+
+    @property
+    def shape(self) -> Sequence[Any]:
+        """Sizes; two that may differ when the model runs are not equal."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy name of the element type."""
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+
+
+class Op(Protocol):
+    """What the rules ask of an operator."""
+
+    @property
+    def kind(self) -> str:
+        """TFLite's builtin name, such as ``CONV_2D``."""
+
+    @property
+    def inputs(self) -> Sequence[Tensor | None]:
+        """What it reads; ``None`` for an optional input that is left out."""
+
+    @property
+    def output(self) -> Tensor:
+        """Its first result."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Fields of its options table in snake case; enumerations by name."""
+
 
 Rule: TypeAlias = Callable[[Op], int]
 

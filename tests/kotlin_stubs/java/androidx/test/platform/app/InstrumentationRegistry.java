@@ -1,0 +1,11 @@
+package androidx.test.platform.app;
+
+import android.app.Instrumentation;
+
+public final class InstrumentationRegistry {
+    public static Instrumentation registered;
+
+    public static Instrumentation getInstrumentation() {
+        return registered;
+    }
+}

@@ -1,0 +1,117 @@
+"""Finding the layer map of an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...artifact import Artifact
+from ...errors import UnsupportedError
+from ...formats import EXPORTED, ONNX, TFLITE
+from ...samples import Samples
+from ..running import Runner
+from ..runtime import RUNTIMES, Runtime
+from ..taps.exported import NodeRunner
+from ..tensors import one_thread, to_torch
+from .confirmation import Confirmation
+from .description import Alignment, described
+from .graph import Graph
+from .matching import Matcher
+from .onnx_graph import read_onnx
+from .probes import Probes
+from .tflite_graph import read_tflite
+
+if TYPE_CHECKING:
+    import torch
+
+_PROBES = 2
+_READERS: dict[str, Callable[[Path], Graph]] = {TFLITE.name: read_tflite, ONNX.name: read_onnx}
+
+
+def can_align(artifact: Artifact, source: Artifact) -> bool:
+    """Whether an artifact's layers can be looked for: a file of ours or of a source we captured."""
+    return (
+        artifact.format.name in _READERS
+        and source.format == EXPORTED
+        and source.spine is not None
+        and not artifact.layer_map.places
+    )
+
+
+def align(artifact: Artifact, source: Artifact, *, runner: Runner, samples: Samples) -> Alignment:
+    """Find where the layers of a source are in a TFLite or ONNX file.
+
+    The artifact runs on two of the samples with all its tensors shown. The pairs are found on the
+    first and confirmed on the second; a pair that the second one contradicts is dropped.
+
+    Args:
+        artifact: The file, whose inputs and outputs correspond to the source's by their order.
+        source: The captured program, with its spine.
+        runner: Runs the artifact.
+        samples: Inputs in the source's names, axes and types.
+
+    Returns:
+        The alignment.
+
+    Raises:
+        WorkFailure: The artifact does not run.
+    """
+    import torch
+
+    assert source.spine is not None
+    graph = _READERS[artifact.format.name](artifact.path)
+    head = samples.head(_PROBES)
+    run = runner.run(_tapping(artifact), artifact, head, _shown(graph))
+    probes = Probes(graph, run.arrays.taps)
+    program = torch.export.load(source.path)
+    nodes = NodeRunner(program, path=source.path, double=True)
+    inputs = _inputs(artifact, source, graph, nodes.inputs)
+    matcher = Matcher(source.spine, nodes, graph, probes, inputs)
+    with one_thread():
+        nodes.run(_given(source, nodes, head, 0), visitor=matcher)
+        confirmed = None
+        if probes.count > 1:
+            confirmed = Confirmation(probes, matcher.pairs)
+            nodes.run(_given(source, nodes, head, 1), visitor=confirmed)
+    return described(source.spine, graph, matcher, confirmed)
+
+
+def _tapping(artifact: Artifact) -> Runtime:
+    """The first runtime of a format that shows the tensors inside."""
+    for kind in RUNTIMES:
+        if artifact.format in kind.formats and kind.taps and kind().probe().available:
+            return kind()
+    raise UnsupportedError(f"no runtime here shows the tensors of {artifact.format}", [])
+
+
+def _shown(graph: Graph) -> list[str]:
+    made = {key for each in graph.operations for key in each.outputs} | set(graph.inputs.values())
+    return [name for key, name in graph.names.items() if key in made and key in graph.live]
+
+
+def _inputs(
+    artifact: Artifact, source: Artifact, graph: Graph, placeholders: Sequence[str]
+) -> dict[str, str]:
+    """Placeholder → key of the artifact's input."""
+    named = _placeholders(source, placeholders)
+    return {
+        named[spec.name]: graph.inputs[its.name]
+        for spec, its in zip(source.signature.inputs, artifact.signature.inputs, strict=True)
+        if its.name in graph.inputs
+    }
+
+
+def _placeholders(source: Artifact, placeholders: Sequence[str]) -> dict[str, str]:
+    names = [spec.name for spec in source.signature.inputs]
+    own = names if set(names) == set(placeholders) else placeholders
+    return dict(zip(names, own, strict=True))
+
+
+def _given(
+    source: Artifact, nodes: NodeRunner, samples: Samples, index: int
+) -> dict[str, torch.Tensor]:
+    named = _placeholders(source, nodes.inputs)
+    return {named[name]: to_torch(np.array(samples.arrays[name][index])) for name in named}

@@ -1,0 +1,93 @@
+"""The pieces: the part of an artifact that makes one layer's tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...artifact import Artifact, TensorSpec
+from ...formats import ONNX, TFLITE, TORCHSCRIPT
+from ...inspection.tflite_graph import read_graph
+from ..cutting import onnx as onnx_cutting
+from ..cutting import tflite as tflite_cutting
+from ..runtime import fed_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceFile:
+    """A piece on disk.
+
+    Attributes:
+        path: The file.
+        inputs: Names of its inputs, in order; fed ones as ``fed_name`` gives them.
+        operators: Its operators with their options, for people.
+    """
+
+    path: Path
+    inputs: tuple[str, ...]
+    operators: tuple[str, ...]
+
+
+def write_piece(
+    artifact: Artifact, tensor: TensorSpec, cuts: Sequence[TensorSpec], folder: Path
+) -> PieceFile:
+    """Write the part of an artifact that makes a tensor of the cut tensors and its inputs.
+
+    Args:
+        artifact: A TFLite, ONNX or TorchScript file.
+        tensor: What the piece makes.
+        cuts: What it may be fed.
+        folder: Where the file goes.
+
+    Raises:
+        SourceError: The file cannot be cut.
+    """
+    path = folder / f"piece{artifact.format.suffix}"
+    if artifact.format == TFLITE:
+        names = [each.name for each in cuts]
+        path.write_bytes(tflite_cutting.piece(artifact.path, tensor.name, names))
+        graph = read_graph(path)
+        return PieceFile(
+            path=path,
+            inputs=tuple(graph.tensors[0][index].name for index in graph.inputs),
+            operators=tuple(_text(each.name, dict(each.options)) for each in graph.main),
+        )
+    if artifact.format == ONNX:
+        content = onnx_cutting.piece(artifact.path, tensor, cuts)
+        path.write_bytes(content)
+        return _onnx_piece(path, content)
+    assert artifact.format == TORCHSCRIPT
+    path.write_bytes(artifact.path.read_bytes())
+    fed = tuple(fed_name(each.name) for each in cuts)
+    own = tuple(each.name for each in artifact.signature.inputs)
+    return PieceFile(path=path, inputs=(*own, *fed), operators=())
+
+
+def _onnx_piece(path: Path, content: bytes) -> PieceFile:
+    import onnx
+
+    model = onnx.load_from_string(content)
+    return PieceFile(
+        path=path,
+        inputs=tuple(each.name for each in model.graph.input),
+        operators=tuple(
+            _text(node.op_type, {each.name: _value(each) for each in node.attribute})
+            for node in model.graph.node
+        ),
+    )
+
+
+def _value(attribute: Any) -> Any:
+    import onnx
+
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "…" if attribute.HasField("t") or attribute.HasField("g") else value
+
+
+def _text(name: str, options: dict[str, Any]) -> str:
+    listed = ", ".join(f"{key}={value}" for key, value in options.items())
+    return f"{name}({listed})"
