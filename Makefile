@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench coverage opinfo speed clean
+.PHONY: install demo test check bench coverage opinfo scoreboard speed clean
 
 install: $(STAMP)
 
@@ -44,6 +44,11 @@ coverage: install  ## what the direct compiler makes of every model of the zoo; 
 opinfo: install  ## PyTorch's own operator samples through the direct compiler; docs/opinfo.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps expecttest==0.3.0
 	$(BIN)/python -W ignore benchmarks/opinfo.py --write docs/opinfo.md
+
+scoreboard: install  ## faults seeded into good files, and whether the validator names them; docs/scoreboard.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt transformers==5.23.0
+	$(BIN)/python -W ignore benchmarks/scoreboard.py --jobs 2 --write docs/scoreboard.md
 
 speed: install  ## conversion and latency beside the peers' files (benchmarks/peers.py makes those); docs/speed.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31

@@ -139,7 +139,16 @@ def _epsilon(change: str, by: float) -> dict[str, tuple[Edit, ...]]:
         TFLITE: (
             _constant("ADD", 1, "all" if change == "times" else "set", by, feeds="RSQRT SQRT LOG"),
         ),
-        TORCHSCRIPT: (_attribute(_TS_NORMS, "eps", change, by),),
+        TORCHSCRIPT: (
+            _attribute(_TS_NORMS, "eps", change, by),
+            _constant(
+                "aten::add",
+                1,
+                "all" if change == "times" else "set",
+                by,
+                feeds="aten::sqrt aten::rsqrt aten::log",
+            ),
+        ),
     }
 
 
@@ -163,7 +172,7 @@ KINDS: tuple[FaultKind, ...] = (
         name="rare NaN",
         about="a root or logarithm of what is negative for some inputs only",
         edits=_any_of(
-            *(_epsilon("to", -each) for each in (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.3, 0.6, 1.0)),
+            *(_epsilon("to", -each) for each in (1e-4, 0.01, 0.1, 0.4, 1.0)),
             {
                 ONNX: tuple(
                     Edit(operators=("Add", "Conv", "Gemm", "MatMul"), how="logarithm", by=each)
@@ -261,7 +270,7 @@ KINDS: tuple[FaultKind, ...] = (
                 _constant("MINIMUM", 1, "all", 0.5),
             ),
             TORCHSCRIPT: (
-                _attribute("aten::hardtanh_", "max_val", "times", 0.5),
+                _attribute("aten::hardtanh aten::hardtanh_", "max_val", "times", 0.5),
                 _attribute("aten::clamp", "max", "times", 0.5),
             ),
         },

@@ -121,7 +121,9 @@ class Seeder:
                 layers=layers,
                 effect=0.0,
             )
-            found = self._effect(fault, tensors)
+            readers = [each for each in file.operators if set(each.inputs) & set(tensors)]
+            later = [each for reader in readers for each in reader.outputs if kind.rare]
+            found = self._effect(fault, tensors, tuple(dict.fromkeys((*tensors, *later))))
             if isinstance(found, float):
                 yield Fault(**{**vars(fault), "effect": found})
             else:
@@ -150,26 +152,34 @@ class Seeder:
             self._files[format_] = opened(self.subject, format_)
         return self._files[format_]
 
-    def _effect(self, fault: Fault, tensors: tuple[str, ...]) -> float | str:
-        """The effect of a fault, or why it is none."""
+    def _effect(
+        self, fault: Fault, tensors: tuple[str, ...], watched: tuple[str, ...]
+    ) -> float | str:
+        """The effect of a fault, or why it is none.
+
+        Args:
+            fault: The fault.
+            tensors: Where it first shows.
+            watched: These, and more at which a rare NaN may be seen.
+        """
         artifact = self.subject.artifacts[target_of(fault.format)]
         given = self.subject.source.signature.inputs, self.subject.samples
-        key = (fault.format, tensors)
+        key = (fault.format, watched)
         if key not in self._good:
             content = artifact.path.read_bytes()
-            self._good[key] = effects.run(artifact, content, *given, tensors)
+            self._good[key] = effects.run(artifact, content, *given, watched)
         good = self._good[key]
         try:
             injected = self.injected(fault)
         except ValueError:  # a conversion that fails is no wrong artifact
             return "does not run"
-        names = [injected.renamed.get(each, each) for each in tensors]
+        names = [injected.renamed.get(each, each) for each in watched]
         try:
             made = effects.run(artifact, injected.content, *given, names)
         except Exception:  # noqa: BLE001 - each runtime has errors of its own
             return "does not run"
-        bad = dict(zip(tensors, made.values(), strict=True))
-        found = effects.effect(good, bad)
+        bad = dict(zip(watched, made.values(), strict=True))
+        found = effects.effect({each: good[each] for each in tensors}, bad)
         if math.isnan(found):
             return "does not run"
         if kind_named(fault.kind).rare and not 0 < effects.share_of_nonfinite(bad) < 1:

@@ -57,10 +57,16 @@ class TorchScriptFile(FaultyFile):
 
     def plan(self, operator: Operator, edit: Edit, rng: np.random.Generator) -> Apply | None:
         """Return what makes the edit, or ``None``; never of a node that is called twice."""
+        if edit.feeds and not self._feeds(operator, edit.feeds):
+            return None
         call = self._places.get(operator.index)
         if call is None or self._times[call.place] != 1:
             return None
         return getattr(_Editor(call, rng), edit.how)(edit)  # type: ignore[no-any-return]
+
+    def _feeds(self, operator: Operator, kinds: Sequence[str]) -> bool:
+        readers = (each for each in self.operators if each.kind in kinds)
+        return any(set(each.inputs) & set(operator.outputs) for each in readers)
 
     def save(self) -> Injected:
         """Return the file as it is now, with the names that loading it gives."""
