@@ -59,24 +59,57 @@ def align(artifact: Artifact, source: Artifact, *, runner: Runner, samples: Samp
     Raises:
         WorkFailure: The artifact does not run.
     """
-    import torch
-
     assert source.spine is not None
-    graph = _READERS[artifact.format.name](artifact.path)
     head = samples.head(_PROBES)
-    run = runner.run(_tapping(artifact), artifact, head, _shown(graph))
-    probes = Probes(graph, run.arrays.taps)
-    program = torch.export.load(source.path)
-    nodes = NodeRunner(program, path=source.path, double=True)
+    graph, probes = _probed(artifact, runner, head)
+    nodes = _loaded(source)
     inputs = _inputs(artifact, source, graph, nodes.inputs)
     matcher = Matcher(source.spine, nodes, graph, probes, inputs)
     with one_thread():
         nodes.run(_given(source, nodes, head, 0), matcher)
         confirmed = None
         if probes.count > 1:
-            confirmed = Confirmation(probes, matcher.pairs)
+            confirmed = Confirmation(probes, matcher.pairs, 1)
             nodes.run(_given(source, nodes, head, 1), confirmed)
     return described(source.spine, graph, matcher, confirmed)
+
+
+def measured_again(
+    artifact: Artifact, source: Artifact, alignment: Alignment, *, runner: Runner, samples: Samples
+) -> dict[str, float]:
+    """Measure the pairs of an alignment on another input.
+
+    Args:
+        artifact: The file.
+        source: The captured program.
+        alignment: What was found.
+        runner: Runs the artifact.
+        samples: Inputs, of which the first one counts.
+
+    Returns:
+        Layer → relative RMS error of its tensor, with the artifact's own inputs of the layer.
+
+    Raises:
+        WorkFailure: The artifact does not run.
+    """
+    head = samples.head(1)
+    _, probes = _probed(artifact, runner, head)
+    nodes, confirmed = _loaded(source), Confirmation(probes, alignment.pairs, 0)
+    with one_thread():
+        nodes.run(_given(source, nodes, head, 0), confirmed)
+    return confirmed.errors
+
+
+def _probed(artifact: Artifact, runner: Runner, samples: Samples) -> tuple[Graph, Probes]:
+    graph = _READERS[artifact.format.name](artifact.path)
+    run = runner.run(_tapping(artifact), artifact, samples, _shown(graph))
+    return graph, Probes(graph, run.arrays.taps)
+
+
+def _loaded(source: Artifact) -> NodeRunner:
+    import torch
+
+    return NodeRunner(torch.export.load(source.path), path=source.path, double=True)
 
 
 def _tapping(artifact: Artifact) -> Runtime:
