@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from ..tensors import one_thread, to_torch
 from .confirmation import Confirmation
 from .description import Alignment, described
 from .graph import Graph
+from .layouts import Array
 from .matching import Matcher
 from .onnx_graph import read_onnx
 from .probes import Probes
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 _PROBES = 2
+_MOST_TRIED = 16  # samples that are tried for probes
 _READERS: dict[str, Callable[[Path], Graph]] = {TFLITE.name: read_tflite, ONNX.name: read_onnx}
 
 
@@ -59,24 +62,89 @@ def align(artifact: Artifact, source: Artifact, *, runner: Runner, samples: Samp
     Raises:
         WorkFailure: The artifact does not run.
     """
-    import torch
-
     assert source.spine is not None
-    graph = _READERS[artifact.format.name](artifact.path)
-    head = samples.head(_PROBES)
-    run = runner.run(_tapping(artifact), artifact, head, _shown(graph))
-    probes = Probes(graph, run.arrays.taps)
-    program = torch.export.load(source.path)
-    nodes = NodeRunner(program, path=source.path, double=True)
+    nodes = _loaded(source)
+    head = _telling(artifact, source, nodes, runner, samples)
+    graph, probes = _probed(artifact, runner, head)
     inputs = _inputs(artifact, source, graph, nodes.inputs)
     matcher = Matcher(source.spine, nodes, graph, probes, inputs)
     with one_thread():
         nodes.run(_given(source, nodes, head, 0), visitor=matcher)
         confirmed = None
         if probes.count > 1:
-            confirmed = Confirmation(probes, matcher.pairs)
+            confirmed = Confirmation(probes, matcher.pairs, 1)
             nodes.run(_given(source, nodes, head, 1), visitor=confirmed)
     return described(source.spine, graph, matcher, confirmed)
+
+
+def measured_again(
+    artifact: Artifact, source: Artifact, alignment: Alignment, *, runner: Runner, samples: Samples
+) -> dict[str, float]:
+    """Measure the pairs of an alignment on another input.
+
+    Args:
+        artifact: The file.
+        source: The captured program.
+        alignment: What was found.
+        runner: Runs the artifact.
+        samples: Inputs, of which the first one counts.
+
+    Returns:
+        Layer → relative RMS error of its tensor, with the artifact's own inputs of the layer.
+
+    Raises:
+        WorkFailure: The artifact does not run.
+    """
+    head = samples.head(1)
+    _, probes = _probed(artifact, runner, head)
+    nodes, confirmed = _loaded(source), Confirmation(probes, alignment.pairs, 0)
+    with one_thread():
+        nodes.run(_given(source, nodes, head, 0), confirmed)
+    return confirmed.errors
+
+
+def _telling(
+    artifact: Artifact, source: Artifact, nodes: NodeRunner, runner: Runner, samples: Samples
+) -> Samples:
+    """The first samples with finite outputs: a mask that hides all there is gives NaN everywhere.
+
+    Masks are not floating point numbers; of a model that takes such alone the first samples will
+    do.
+    """
+    if all(spec.dtype.startswith("float") for spec in source.signature.inputs):
+        return samples.head(_PROBES)
+    tried = samples.head(_MOST_TRIED)
+    outputs = runner.run(_tapping(artifact), artifact, tried).arrays.outputs.values()
+    chosen: list[int] = []
+    for index in range(tried.count):
+        if not all(_is_finite(each[index]) for each in outputs):
+            continue
+        with one_thread():
+            made = nodes.run(_given(source, nodes, tried, index)).outputs
+        if all(_is_finite(each.numpy()) for each in made):
+            chosen.append(index)
+        if len(chosen) == _PROBES:
+            break
+    if not chosen:
+        return samples.head(_PROBES)
+    arrays = {name: array[chosen] for name, array in samples.arrays.items()}
+    return replace(samples, arrays=arrays, labels=None)
+
+
+def _is_finite(values: Array) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+
+
+def _probed(artifact: Artifact, runner: Runner, samples: Samples) -> tuple[Graph, Probes]:
+    graph = _READERS[artifact.format.name](artifact.path)
+    run = runner.run(_tapping(artifact), artifact, samples, _shown(graph))
+    return graph, Probes(graph, run.arrays.taps)
+
+
+def _loaded(source: Artifact) -> NodeRunner:
+    import torch
+
+    return NodeRunner(torch.export.load(source.path), path=source.path, double=True)
 
 
 def _tapping(artifact: Artifact) -> Runtime:

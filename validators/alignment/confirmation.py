@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 
 class Confirmation:
-    """Measures each pair on the second probe, with the artifact's own inputs of the layer.
+    """Measures each pair with the artifact's own inputs of the layer.
 
     Args:
         probes: The artifact's tensors.
         pairs: Layer → its tensor.
+        probe: The input to measure on.
 
     Attributes:
         errors: Layer → relative RMS error.
     """
 
-    def __init__(self, probes: Probes, pairs: Mapping[str, Pair]) -> None:
+    def __init__(self, probes: Probes, pairs: Mapping[str, Pair], probe: int) -> None:
         self._probes = probes
+        self._probe = probe
         self._pairs = pairs
         self.errors: dict[str, float] = {}
 
@@ -41,6 +43,6 @@ class Confirmation:
         value = array_of(values[node])
         if value is None:
             return
-        actual = restored(self._probes, pair, values[node], probe=1)
+        actual = restored(self._probes, pair, values[node], self._probe)
         values[node] = actual
         self.errors[node.name] = difference(value, actual.to(torch.float64).numpy())

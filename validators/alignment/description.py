@@ -32,14 +32,14 @@ class Alignment:
         layer_map: A place for every layer.
         confidence: Layer that has a tensor → how sure that is, from 0 to 1.
         coverage: Share of the compute layers that have a tensor, or a reason why they have none.
-        evidence: Layer that has a tensor → what the pair was accepted for.
+        pairs: Layer that has a tensor → the pair, with what it was accepted for.
         notes: What is to be said about it, for the report.
     """
 
     layer_map: LayerMap = field(default_factory=LayerMap)
     confidence: Mapping[str, float] = field(default_factory=dict)
     coverage: float = 0.0
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    pairs: Mapping[str, Pair] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def applied(self, artifact: Artifact) -> Artifact:
@@ -86,7 +86,7 @@ def described(
             for layer, pair in pairs.items()
         },
         coverage=coverage,
-        evidence={layer: pair.evidence for layer, pair in pairs.items()},
+        pairs=pairs,
         notes=(
             f"layers were found by structure and values: {found} of {len(compute)} compute layers "
             f"have a tensor, {len(compute) - found - len(missing)} a reason why not, "

@@ -96,13 +96,14 @@ class Probes:
 def difference(expected: Array, actual: Array) -> float:
     """Return ``RMS(actual - expected) / RMS(expected)`` of two arrays of one shape.
 
-    It is infinite if what is not finite is not the same in both, or if only one is all zeros.
+    It is infinite if what is not finite is not the same in both, if nothing is finite (any two
+    arrays of NaN would agree), or if only one is all zeros.
     """
     expected, actual = expected.ravel(), actual.ravel()
     if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
         kept = np.isfinite(expected)
         same = np.array_equal(expected[~kept], actual[~kept], equal_nan=True)
-        if not same or not np.isfinite(actual[kept]).all():
+        if not same or not kept.any() or not np.isfinite(actual[kept]).all():
             return math.inf
         expected, actual = expected[kept], actual[kept]
     error = actual - expected
