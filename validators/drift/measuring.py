@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class _ChunkMeasurer:
                 "feeding",
                 *chunk.feeding,
                 *(f"{name}{array.dtype}{array.shape}" for name, array in samples.arrays.items()),
-                *(array.tobytes().hex() for array in samples.arrays.values()),
+                *(sha256(array.tobytes()).hexdigest() for array in samples.arrays.values()),
             )
         )
 
