@@ -99,7 +99,7 @@ def measured_again(
     _, probes = _probed(artifact, runner, head)
     nodes, confirmed = _loaded(source), Confirmation(probes, alignment.pairs, 0)
     with one_thread():
-        nodes.run(_given(source, nodes, head, 0), confirmed)
+        nodes.run(_given(source, nodes, head, 0), visitor=confirmed)
     return confirmed.errors
 
 
