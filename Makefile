@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench coverage opinfo speed clean
+.PHONY: install demo test check bench coverage opinfo alignment speed clean
 
 install: $(STAMP)
 
@@ -38,6 +38,11 @@ coverage: install  ## what the direct compiler makes of every model of the zoo; 
 opinfo: install  ## PyTorch's own operator samples through the direct compiler; docs/opinfo.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps expecttest==0.3.0
 	$(BIN)/python -W ignore benchmarks/opinfo.py --write docs/opinfo.md
+
+alignment: install  ## layers found in foreign files (benchmarks/peers.py makes those); docs/alignment.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt transformers==5.23.0
+	$(BIN)/python -W ignore benchmarks/alignment.py --write docs/alignment.md
 
 speed: install  ## conversion and latency beside the peers' files (benchmarks/peers.py makes those); docs/speed.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31
