@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench coverage opinfo scoreboard speed clean
+.PHONY: install demo test check bench coverage opinfo scoreboard alignment speed clean
 
 install: $(STAMP)
 
@@ -49,6 +49,11 @@ scoreboard: install  ## faults seeded into good files, and whether the validator
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt transformers==5.23.0
 	$(BIN)/python -W ignore benchmarks/scoreboard.py --jobs 2 --write docs/scoreboard.md
+
+alignment: install  ## layers found in foreign files (benchmarks/peers.py makes those); docs/alignment.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt transformers==5.23.0
+	$(BIN)/python -W ignore benchmarks/alignment.py --write docs/alignment.md
 
 speed: install  ## conversion and latency beside the peers' files (benchmarks/peers.py makes those); docs/speed.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31

@@ -53,8 +53,9 @@ EXPORTERS = ("dynamo", "torchscript")
 WRONG = 1e-2  # relative RMS error of a pair on an input that the alignment has not seen
 STALE = 0.1  # of an output: the file is of other weights
 USUAL = (
-    "resnet18,mobilenet_v3_small,shufflenet_v2_x1_0,squeezenet1_1,audio_net,einsums,"
-    "bert,distilbert,gpt2,llama,t5_encoder,hf_vit,clip_vision,whisper_encoder,unet,lstm_tagger"
+    "bert,distilbert,gpt2,llama,t5_encoder,hf_vit,clip_vision,whisper_encoder,audio_net,einsums,"
+    "gru_classifier,detector_topk,squeezenet1_1,mobilenet_v3_small,resnet18,mobilenet_v2,"
+    "shufflenet_v2_x1_0,efficientnet_b0,regnet_y_400mf"
 )
 HEADER = (
     "| model | file | layers that compute | with a tensor | explained | unexplained | found, % | "
@@ -267,11 +268,12 @@ def main() -> None:
                 try:
                     rows.append(bench.row(name, artifact, asked.verbose))
                     print(rows[-1], flush=True)
+                    if asked.write:
+                        page = [INTRODUCTION, HEADER, *map(str, rows), ""]
+                        asked.write.write_text("\n".join(page))
                 except Exception:  # noqa: BLE001 - the other files are measured all the same
                     print(f"   {model.name} {name}:", file=sys.stderr)
                     traceback.print_exc(limit=-3)
-    if asked.write:
-        asked.write.write_text("\n".join([INTRODUCTION, HEADER, *map(str, rows), ""]))
 
 
 def _pool() -> WorkPool:

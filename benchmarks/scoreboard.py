@@ -13,6 +13,7 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from bridge.api.reuse import own_code
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+_SEEDING = [
+    path.name
+    for path in sorted((HERE / "faults").glob("*.py"))
+    if path.name not in ("judging.py", "scores.py", "scoreboard_page.py")
+]
 
 
 def main() -> None:
@@ -78,15 +84,20 @@ def _words(text: str) -> list[str]:
 
 
 def _plan(root: Path, names: Sequence[str], count: int) -> dict[str, Any]:
-    """The faults that were chosen before, or are now."""
-    key = _key("seeding", *names, str(count))
+    """The faults that were chosen before, or are now; they depend on the good files alone."""
+    seeders = {name: Seeder(models.prepare(name, root / "models")) for name in names}
+    digests = [
+        artifact.sha256
+        for seeder in seeders.values()
+        for artifact in seeder.subject.artifacts.values()
+    ]
+    key = _digest(_SEEDING, *names, str(count), *digests)
     path = root / "faults.json"
     if path.exists():
         plan: dict[str, Any] = json.loads(path.read_text())
         if plan["key"] == key:
             return plan
-    seeders = {name: Seeder(models.prepare(name, root / "models")) for name in names}
-    chosen, rejected = choose(seeders, count)
+    chosen, rejected = choose(seeders, count, say=partial(print, flush=True))
     plan = {
         "key": key,
         "faults": [each.to_json() for each in chosen],
@@ -101,7 +112,7 @@ def _judge_model(root: Path, name: str, faults: Sequence[Fault]) -> list[dict[st
     """Judge a model's artifacts; records are written as they come."""
     seeder = Seeder(models.prepare(name, root / "models"))
     known = _known(root, name)
-    key = _key("judging")
+    key = _judging_key()
     with (root / f"{name}.jsonl").open("a") as file:
         for of, record in scores(seeder, faults, known):
             known[of] = record
@@ -112,17 +123,20 @@ def _judge_model(root: Path, name: str, faults: Sequence[Fault]) -> list[dict[st
 
 def _known(root: Path, name: str) -> dict[str, dict[str, Any]]:
     """What this program found of a model before."""
-    path, key = root / f"{name}.jsonl", _key("judging")
+    path, key = root / f"{name}.jsonl", _judging_key()
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return {row["name"]: row["record"] for row in rows if row["key"] == key}
 
 
-def _key(*words: str) -> str:
-    """What a result depends on: the program, and of these benchmarks what makes and judges."""
-    total = hashlib.sha256("|".join((own_code(), *words)).encode())
-    for path in sorted((HERE / "faults").glob("*.py")):
-        if path.name != "scoreboard_page.py":
-            total.update(path.read_bytes())
+def _judging_key() -> str:
+    """What a judgement depends on: the program, and of these benchmarks what seeds and judges."""
+    return _digest([*_SEEDING, "judging.py", "scores.py"], own_code())
+
+
+def _digest(files: Sequence[str], *words: str) -> str:
+    total = hashlib.sha256("|".join(words).encode())
+    for name in files:
+        total.update((HERE / "faults" / name).read_bytes())
     return total.hexdigest()
 
 

@@ -40,7 +40,7 @@ def convert(task: HopTask) -> HopResult:
     with torch.no_grad():
         result = live.run()
         outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
-        program = _export(live, tensors_only=_has_other_leaves(result))
+        program = _export(live, tensors_only=_has_other_leaves(result) or not _is_plain(result))
         task.enter(Stage.COMPARE)
         _check(live, program, list(outputs.values()))
     spine = spine_of(program)
@@ -62,6 +62,21 @@ def _has_other_leaves(result: Any) -> bool:
     from torch.utils import _pytree as pytree
 
     return len(pytree.tree_leaves(result)) != len(tensors_of(result))
+
+
+def _is_plain(result: Any) -> bool:
+    """Whether a result is nested in Python's own containers only.
+
+    A program that returns another one, such as a model output of transformers, can be loaded only
+    where that class was imported before.
+    """
+    import torch
+
+    if type(result) in (tuple, list):
+        return all(map(_is_plain, result))
+    if type(result) is dict:
+        return all(map(_is_plain, result.values()))
+    return isinstance(result, torch.Tensor)
 
 
 def _returning_tensors(module: torch.nn.Module) -> torch.nn.Module:

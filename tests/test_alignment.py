@@ -255,6 +255,31 @@ def verdicts(report: Any, target: str) -> dict[str, str]:
     return {row["id"]: row["targets"][target]["verdict"] for row in report["layers"]}
 
 
+class Written(nn.Module):
+    """Writes to a part of what it computed, and to a view of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.second = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        x[:, 2:4] = torch.tanh(x[:, 2:4])
+        x.relu_()
+        return self.second(x)
+
+
+def test_a_program_that_writes_to_views_is_aligned(tmp_path: Path, aligned: Align) -> None:
+    module, inputs = Written(), (torch.randn(3, 6),)
+    file = tmp_path / "written.onnx"
+    torch.onnx.export(Written.eval(module), inputs, str(file), dynamo=False)
+    found = aligned(module, inputs, file)
+    assert found.coverage == 1.0
+    for layer in ("linear", "tanh", "relu_", "linear_1"):
+        assert found.layer_map.place(layer).tensor is not None, layer
+
+
 class Dead(nn.Module):
     """Two layers of zeros between others."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,7 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> seeding.Seeder:
     return converted(Recurrent(), ids, tmp_path_factory.mktemp("recurrent"))
 
 
+@cache
 def fault(seeder: seeding.Seeder, kind: str, carrier: str) -> seeding.Fault | None:
     return next(seeder.faults(kind_named(kind), carrier, []), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -188,7 +188,9 @@ class Seeder:
 
 
 def choose(
-    subjects: Mapping[str, Seeder], count: int = PER_KIND_AND_FORMAT
+    subjects: Mapping[str, Seeder],
+    count: int = PER_KIND_AND_FORMAT,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[Fault], list[Rejected]]:
     """Choose the faults of the scoreboard.
 
@@ -197,6 +199,7 @@ def choose(
     Args:
         subjects: Model → its seeder.
         count: Faults for each kind and format.
+        say: Called with a line for each kind.
 
     Returns:
         The faults, and what was tried and is none.
@@ -221,6 +224,7 @@ def choose(
                     found.append(fault)
                     of_model[name] += 1
             chosen += found
+        say(f"{kind.name}: {sum(each.kind == kind.name for each in chosen)} faults")
     return chosen, rejected
 
 

@@ -44,5 +44,6 @@ class Confirmation:
         if value is None:
             return
         actual = restored(self._probes, pair, values[node], self._probe)
-        values[node] = actual
+        if pair.replaces:
+            values[node] = actual
         self.errors[node.name] = difference(value, actual.to(torch.float64).numpy())

@@ -91,8 +91,11 @@ class Matcher:
         if pair is None and self.kinds[layer.id] in COMPUTE and layer.id not in self.same:
             pair = self._missing.resolve(layer, node, values)
         if pair is not None and not self._missing.is_of_later(node, pair, values):
+            is_view = self.runner.writes and self.kinds[layer.id] in MOVEMENT
+            pair = replace(pair, replaces=not is_view)
             self._accept(layer, pair)
-            values[node] = restored(self.probes, pair, values[node])
+            if pair.replaces:
+                values[node] = restored(self.probes, pair, values[node])
 
     def support_of(self, layer: Layer) -> frozenset[str]:
         """Return the nearest layers and inputs with a tensor that a layer is computed from."""

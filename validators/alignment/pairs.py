@@ -40,6 +40,8 @@ class Pair:
         error: Relative RMS error with the artifact's own inputs of the layer.
         evidence: Why they were paired.
         open_layout: Whether the shapes alone leave several layouts.
+        replaces: Whether the source goes on with what the tensor holds. Where operators write to
+            views of other values, a view must stay one.
     """
 
     key: str
@@ -47,6 +49,7 @@ class Pair:
     error: float
     evidence: Evidence
     open_layout: bool = False
+    replaces: bool = True
 
 
 def restored(probes: Probes, pair: Pair, like: torch.Tensor, probe: int = 0) -> torch.Tensor:

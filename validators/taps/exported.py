@@ -92,6 +92,10 @@ class NodeRunner:
             promoted, every such type in an operator's arguments is replaced, and the default type
             is float64 too, so that nothing rounds to a shorter type on the way.
 
+    Attributes:
+        inputs: Placeholders of the inputs, in order.
+        writes: Whether any operator writes to one of its arguments.
+
     Raises:
         SourceError: There is no such node, or its value is not one tensor.
     """
@@ -117,6 +121,7 @@ class NodeRunner:
         self._steps = list(_steps(program.graph, double=double))
         self._arguments = {step.node: (step.args, step.kwargs) for step in self._steps}
         specs = program.graph_signature.output_specs
+        self.writes = _writes(program.graph_module)
         self._is_output = [spec.kind.name == "USER_OUTPUT" for spec in specs]
         self.inputs = [each.input for each in self._given if each.input is not None]
 
