@@ -40,6 +40,7 @@ def page(records: Sequence[Record], rejected: Sequence[Record]) -> str:
     parts += ["\n## By model\n", *_table("model", faults, lambda each: each["model"])]
     parts += ["\n## Misses\n", *_misses(faults)]
     parts += ["\n## False alarms\n", *_alarms(good)]
+    parts += ["\n## Calibration\n", *_calibration(faults, good)]
     parts += ["\n## Faults\n", *_rows(faults)]
     return "\n".join(parts) + "\n"
 
@@ -145,6 +146,37 @@ def _alarms(good: Sequence[Record]) -> list[str]:
             for alarm in each["alarms"]
         ]
     return rows if len(rows) > 2 else ["None."]
+
+
+def _calibration(faults: Sequence[Record], good: Sequence[Record]) -> list[str]:
+    """Isolated ratios of good layers and of seeded ones, between which the limits lie."""
+    rows = [
+        "Isolated drift ratios. A limit is right if hardly any good layer is above it, and hardly "
+        "any seeded one below. The limits are 3 (warning) and 10 (failure).\n",
+        "| layers | format | number | median | 95 % | 99 % | largest | above 3 | above 10 |",
+        "|---" * 9 + "|",
+    ]
+    for format_ in dict.fromkeys(each["format"] for each in good):
+        ratios = sorted(r for each in good if each["format"] == format_ for r in each["ratios"])
+        rows.append(_spread("good", format_, ratios))
+    seeded = [each for each in faults if each["ratio"] is not None]
+    for format_ in dict.fromkeys(each["format"] for each in seeded):
+        ratios = sorted(float(each["ratio"]) for each in seeded if each["format"] == format_)
+        rows.append(_spread("seeded", format_, ratios))
+    weakest = sorted(float(each["ratio"]) for each in seeded)[:5]
+    listed = ", ".join(f"{ratio:.3g}" for ratio in weakest) or "none"
+    return [*rows, "", f"The weakest seeded layers: {listed}."]
+
+
+def _spread(kind: str, format_: str, ratios: Sequence[float]) -> str:
+    def at(share: float) -> str:
+        return f"{ratios[min(len(ratios) - 1, int(share * len(ratios)))]:.3g}" if ratios else "–"
+
+    above = [sum(ratio > limit for ratio in ratios) for limit in (3, 10)]
+    return (
+        f"| {kind} | {format_} | {len(ratios)} | {at(0.5)} | {at(0.95)} | {at(0.99)} | {at(1)} | "
+        f"{above[0]} | {above[1]} |"
+    )
 
 
 def _rows(faults: Sequence[Record]) -> list[str]:

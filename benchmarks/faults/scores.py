@@ -156,6 +156,9 @@ def _good(model: str, format_: str, judgement: Judgement) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "judged": judgement.judged(),
+        "ratios": sorted(
+            round(row.isolated, 3) for row in judgement.rows if math.isfinite(row.isolated)
+        ),
         "alarms": [
             {
                 "layer": layer,
