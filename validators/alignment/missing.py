@@ -31,6 +31,7 @@ _FARTHEST = 0.75  # and of one that is the only operator of its kind; unlike val
 _VERY_NEAR = 0.03  # and of one whose operator is of another kind
 _CLEARER = 3.0  # the next best tensor must be that much further away
 _CLOSER = 30.0  # a role must agree that much better than the value that should be there
+_MOST_DEFECTS = 12  # that are looked into, at the cost of several layers each
 _LONGEST_CHAIN = 6
 _MOST_TRIED = 6
 
@@ -47,6 +48,7 @@ class Missing:
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
         self._expected: dict[str, Pair] = {}
+        self._defects = 0
 
     def expected(self, layer: Layer, value: Array) -> Pair | None:
         """Return the tensor that was found for a layer when one was resolved that it is fused with.
@@ -79,6 +81,9 @@ class Missing:
         agreement = self._outlook(values).agreement(node)
         if agreement <= _ROUNDING:
             return None
+        if self._defects >= _MOST_DEFECTS:  # a file of other weights, say: no role can be told
+            return None
+        self._defects += 1
         if math.isinf(agreement):
             pair = self._in_another_layout(layer, node, values)
             if pair is not None:
