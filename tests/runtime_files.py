@@ -183,7 +183,12 @@ def write(name: str, form: Format, folder: Path) -> Artifact:
         traced(module, inputs).save(str(path))
     else:
         assert form is MOBILE
-        traced(module, inputs)._save_for_lite_interpreter(str(path), _use_flatbuffer=True)
+        script = traced(module, inputs)
+        script._save_for_lite_interpreter(str(path), _use_flatbuffer=True)
+        # what it was made from lies beside it, as in a result folder
+        origin = folder / TORCHSCRIPT.filename
+        script.save(str(origin))
+        return replace(described(form, path, its), parent=digest(origin))
     return described(form, path, its)
 
 
@@ -223,7 +228,8 @@ def inner_tensors(artifact: Artifact) -> list[str]:
 
         graph = onnx.load(artifact.path).graph
         return [name for node in graph.node for name in node.output if name]
-    graph = load_script(artifact.path).inlined_graph
+    file = artifact.path.with_name(TORCHSCRIPT.filename)
+    graph = load_script(file).inlined_graph
     values = [value for node in graph.nodes() for value in node.outputs()]
     return [each.debugName() for each in values if each.type().kind() == "TensorType"]
 

@@ -92,7 +92,9 @@ def test_tapping_does_not_change_the_outputs(
     names = inner_tensors(artifact)
     tapped = runtime(name).open(artifact, [*names, names[0]]).run(inputs)
     assert list(tapped.taps) == names
-    if name == "onnxruntime":  # a value that is shown cannot be fused away
+    # a value that is shown cannot be fused away; a twin's weights lie elsewhere in memory, by which
+    # MKL chooses how it adds
+    if name in ("onnxruntime", "lite-interpreter"):
         for key, expected in plain.items():
             assert_close(tapped.outputs[key], expected)
     else:
@@ -221,7 +223,9 @@ def test_unknown_tensors_are_listed_with_near_matches(
     assert f"{known}x" in caught.value.message
 
 
-def test_what_a_runtime_cannot_do_is_said(files: Callable[[str, Format], Artifact]) -> None:
+def test_what_a_runtime_cannot_do_is_said(
+    files: Callable[[str, Format], Artifact], tmp_path: Path
+) -> None:
     class Blind(Runtime):
         name, title, formats = "blind", "a runtime that shows nothing", (MOBILE,)
 
@@ -233,8 +237,10 @@ def test_what_a_runtime_cannot_do_is_said(files: Callable[[str, Format], Artifac
         Blind().open(artifact, ["x"])
     with pytest.raises(UsageError, match="cannot run the pieces"):
         Blind().open(artifact, [], [TensorSpec(name="x", shape=(1,), dtype="float32")])
+    alone = tmp_path / artifact.path.name
+    alone.write_bytes(artifact.path.read_bytes())
     with pytest.raises(SourceError, match=r"not beside it as model\.pt"):
-        runtime("lite-interpreter").open(artifact, ["x"])
+        runtime("lite-interpreter").open(replace(artifact, path=alone), ["x"])
     with pytest.raises(UsageError, match="runs onnx, not mobile"):
         runtime("onnxruntime").open(artifact)
     with pytest.raises(SourceError, match="there is no file"):

@@ -13,7 +13,6 @@ import deadly_hops
 import pytest
 import torch
 import typer
-from click.testing import Result
 from torch import nn
 from typer.testing import CliRunner
 
@@ -266,7 +265,7 @@ def net():
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run ``driftbridge blame`` in this process."""
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
@@ -275,7 +274,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
 
 
 def test_the_command_names_the_operator_and_its_line_and_writes_a_script_that_fails(
-    command: Callable[..., Result], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(RARE)
     converted = bridge.convert("mine.py:net", to="onnx", out="out")
@@ -301,7 +300,7 @@ def test_the_command_names_the_operator_and_its_line_and_writes_a_script_that_fa
 
 
 def test_where_nothing_failed_there_is_nothing_to_blame(
-    command: Callable[..., Result], tmp_path: Path
+    command: Callable[..., Any], tmp_path: Path
 ) -> None:
     module, row = nn.Linear(3, 2), (torch.ones(1, 3),)
     bridge.convert(module, row, to="torchscript", out="out", validate=False)
