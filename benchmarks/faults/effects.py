@@ -145,12 +145,16 @@ def _torchscript(content: bytes, artifact: Artifact, names: list[str]) -> Call:
     graph = module.inlined_graph
     values = {each.debugName(): each for node in graph.nodes() for each in node.outputs()}
     for name in names:
-        value = values[name]  # cloned, since an operator further down may write to its memory
-        graph.setInsertPoint(value.node())
-        nothing = graph.insertConstant(None)
-        clone = graph.create("aten::clone", [value, nothing], 1)
-        clone.insertAfter(value.node())
-        graph.registerOutput(clone.output())
+        value = values[name]
+        if value.type().kind() == "TensorType":
+            # cloned, since an operator further down may write to its memory
+            graph.setInsertPoint(value.node())
+            nothing = graph.insertConstant(None)
+            shown = graph.create("aten::clone", [value, nothing], 1)
+        else:  # a size
+            shown = graph.create("prim::NumToTensor", [value], 1)
+        shown.insertAfter(value.node())
+        graph.registerOutput(shown.output())
     graph.makeMultiOutputIntoTuple()
     function = torch._C._create_function_from_graph("forward", graph)
     arguments = [each.name for each in module.forward.schema.arguments[1:]]
