@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...artifact import Artifact
+from ...artifact import Artifact, TensorSpec
+from ...errors import BridgeError
 from ...layers import Place
+from ...outcome import Stage
 from ...samples import Samples
 from ...worker import WorkFailure
+from ...worker.failure import describe, failure
 from ..histogram import Histogram, error_histogram
 from ..metrics import measure
-from ..running import Run, Runner
-from ..runtime import RUNTIMES, Runtime
-from .noise import BASELINES, perturbed, perturbed_samples, rms_errors
+from ..running import Run, Runner, artifact_inputs
+from ..runtime import RUNTIMES, Runtime, fed_name
+from ..runtimes.eager import EagerSession
+from .noise import BASELINES, moved_row, perturbed_samples, rms_error
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
 
@@ -272,18 +276,16 @@ class _ChunkMeasurer:
 
     def _expected(self, layer: str) -> NDArray[Any]:
         if self._truth is None:
+            places = self.measurer.source.layer_map.mapped()
             layers = [*self.chunk.layers, *self.chunk.feeding]
-            self._truth = self._run_source(RUNTIMES.get(self.measurer.truth)(), layers, None)
+            self._truth = self.measurer.runner.run(
+                RUNTIMES.get(self.measurer.truth)(),
+                self.measurer.source,
+                self._samples(),
+                [str(places[layer].tensor) for layer in layers],
+            )
         place = self.measurer.source.layer_map.place(layer)
         return self._truth.tap(str(place.tensor), place.permutation)
-
-    def _run_source(
-        self, runtime: Runtime, layers: Sequence[str], feeds: Arrays | None, moved: bool = False
-    ) -> Run:
-        places = self.measurer.source.layer_map.mapped()
-        taps = [str(places[layer].tensor) for layer in layers]
-        samples = perturbed_samples(self._samples()) if moved else self._samples()
-        return self.measurer.runner.run(runtime, self.measurer.source, samples, taps, feeds)
 
     def _noise_floors(
         self, precision: str, layers: tuple[str, ...], fed: Arrays
@@ -299,17 +301,43 @@ class _ChunkMeasurer:
     def _measured_noise(
         self, precision: str, layers: tuple[str, ...], fed: Arrays
     ) -> dict[str, list[list[float]]]:
+        """Run the baselines here and measure each layer where it lies: nothing is written."""
+        places = self.measurer.source.layer_map.mapped()
+        names = {str(places[layer].tensor): layer for layer in layers}
         floors: dict[str, list[list[float]]] = {layer: [] for layer in layers}
+        cuts = [
+            TensorSpec(name=name, shape=array.shape[1:], dtype=array.dtype.name)
+            for name, array in fed.items()
+        ]
         for baseline in BASELINES[precision]:
-            feeds = perturbed(fed) if baseline.perturbed else fed
-            runtime = RUNTIMES.get(baseline.runtime)()
-            run = self._run_source(runtime, layers, feeds, moved=baseline.perturbed)
-            for layer in layers:
-                place = self.measurer.source.layer_map.place(layer)
-                actual = run.tap(str(place.tensor), place.permutation)
-                floors[layer].append(rms_errors(self._expected(layer), actual))
-            run.discard()
+            session = RUNTIMES.get(baseline.runtime)().open(self.measurer.source, list(names), cuts)
+            assert isinstance(session, EagerSession)
+            for errors in floors.values():
+                errors.append([])
+            for index in range(self.chunk.stop - self.chunk.start):
+                inputs = self._baseline_inputs(fed, index, moved=baseline.perturbed)
+
+                def see(name: str, actual: NDArray[Any], index: int = index) -> None:
+                    error = rms_error(self._expected(names[name])[index], actual)
+                    floors[names[name]][-1].append(error)
+
+                try:
+                    session.watch(inputs, see)
+                except (BridgeError, MemoryError) as error:
+                    raise failure(describe(error), Stage.RUN) from error
         return floors
+
+    def _baseline_inputs(self, fed: Arrays, index: int, *, moved: bool) -> Arrays:
+        """One sample of the source's inputs, and what its cut layers' readers are fed."""
+        source, samples = self.measurer.source, self._samples()
+        if moved:
+            samples = perturbed_samples(samples)
+        stacked = artifact_inputs(self.measurer.runner.inputs, source.signature, samples)
+        given = {name: np.array(array[index]) for name, array in stacked.items()}
+        for name, array in fed.items():
+            row = np.asarray(array[index])
+            given[fed_name(name)] = moved_row(name, row) if moved else row
+        return given
 
 
 def in_source_form(place: Place, run: Run) -> NDArray[Any]:

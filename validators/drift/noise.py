@@ -54,13 +54,16 @@ def perturbed(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _moved(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind != "f":
-        return array
-    return np.stack([_moved_row(name, row) for row in array])
+    return np.stack([moved_row(name, row) for row in array])
 
 
-def _moved_row(name: str, row: NDArray[Any]) -> NDArray[Any]:
-    """One sample; what is drawn depends on it alone, and not on those that it is run with."""
+def moved_row(name: str, row: NDArray[Any]) -> NDArray[Any]:
+    """Return one sample, moved if it is of floating point numbers.
+
+    What is drawn depends on the sample alone, and not on those that it is run with.
+    """
+    if row.dtype.kind != "f":
+        return row
     seed = [zlib.crc32(name.encode()), zlib.crc32(np.ascontiguousarray(row).data)]
     signs = np.random.default_rng(seed).integers(0, 2, row.shape, np.int8)
     moved = np.nextafter(row, np.where(signs, np.inf, -np.inf).astype(row.dtype))
@@ -76,10 +79,11 @@ def rms_errors(truth: NDArray[Any], actual: NDArray[Any]) -> list[float]:
         truth: ``[K, *shape]``.
         actual: Likewise.
     """
-    return [_rms_error(*pair) for pair in zip(truth, actual, strict=True)]
+    return [rms_error(*pair) for pair in zip(truth, actual, strict=True)]
 
 
-def _rms_error(truth: NDArray[Any], actual: NDArray[Any]) -> float:
+def rms_error(truth: NDArray[Any], actual: NDArray[Any]) -> float:
+    """Return the RMS error over the elements that are finite in both."""
     first, second = np.asarray(truth).reshape(-1), np.asarray(actual).reshape(-1)
     total = 0.0
     for start in range(0, first.size, _BLOCK):

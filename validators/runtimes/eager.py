@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
 
 from ...artifact import Artifact, TensorSpec
 from ...errors import SourceError
@@ -62,7 +64,7 @@ class _Eager(Runtime):
             rounding=getattr(torch, self.rounding) if self.rounding else None,
             after=with_sequential_error if self.sequential else None,
         )
-        return _EagerSession(artifact, cuts, runner, onednn=self.onednn)
+        return EagerSession(artifact, cuts, runner, onednn=self.onednn)
 
 
 @contextlib.contextmanager
@@ -86,7 +88,9 @@ def _program(path: Path, modified: int, size: int) -> torch.export.ExportedProgr
     return torch.export.load(path)
 
 
-class _EagerSession(Session):
+class EagerSession(Session):
+    """An opened program."""
+
     def __init__(
         self, artifact: Artifact, cuts: Sequence[TensorSpec], runner: NodeRunner, *, onednn: bool
     ) -> None:
@@ -103,6 +107,27 @@ class _EagerSession(Session):
         # keyword inputs may come in another order than in the signature, but under their own names
         own = names if set(names) == set(runner.inputs) else runner.inputs
         self._placeholders = dict(zip(names, own, strict=True))
+
+    def watch(
+        self, inputs: Mapping[str, NDArray[Any]], see: Callable[[str, NDArray[Any]], None]
+    ) -> None:
+        """Run once, and show each tap where it lies in memory, when it is there.
+
+        Args:
+            inputs: As for ``run``.
+            see: Called with the name and the value of each tap; the value is not to be kept.
+        """
+
+        def show(name: str, value: torch.Tensor) -> None:
+            see(name, value.float().numpy() if value.dtype is torch.bfloat16 else value.numpy())
+
+        import torch
+
+        self._runner.see = show
+        try:
+            self.run(inputs)
+        finally:
+            self._runner.see = None
 
     def _run(self, inputs: Arrays) -> RunResult:
         tensors = {name: to_torch(array) for name, array in inputs.items()}

@@ -96,6 +96,10 @@ class NodeRunner:
         inputs: Placeholders of the inputs, in order.
         writes: Whether any operator writes to one of its arguments.
 
+    Attributes:
+        see: Called with the name and the value of each node to show, instead of keeping a copy; an
+            operator further down may write to the value.
+
     Raises:
         SourceError: There is no such node, or its value is not one tensor.
     """
@@ -113,6 +117,7 @@ class NodeRunner:
     ) -> None:
         self._double = double
         self._after = after
+        self.see: Callable[[str, Any], None] | None = None
         self._taps = frozenset(taps)
         self._cuts = frozenset(cuts)
         _require_tensors(program, self._taps | self._cuts, path)
@@ -182,7 +187,7 @@ class NodeRunner:
         elif given.written:
             value = value.clone()
         if given.node.name in self._taps:
-            run.taps[given.node.name] = to_numpy(value)
+            self._show(given.node.name, value, run)
         return value
 
     def _run_step(self, step: Step, values: dict[torch.fx.Node, Any], run: NodeRun) -> None:
@@ -205,8 +210,14 @@ class NodeRunner:
             if self._after is not None:
                 values[node] = self._after(node, values[node])
         if node.name in self._taps:
+            self._show(node.name, values[node], run)
+
+    def _show(self, name: str, value: Any, run: NodeRun) -> None:
+        if self.see is not None:
+            self.see(name, value)
+        else:
             # a copy, now: an in-place operator further down may write to this memory
-            run.taps[node.name] = to_numpy(values[node])
+            run.taps[name] = to_numpy(value)
 
     def _failure(self, node: torch.fx.Node, error: Exception) -> Exception:
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
