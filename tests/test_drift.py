@@ -223,7 +223,7 @@ def test_layers_are_split_only_where_one_sample_is_too_much() -> None:
         for before, name in (("x", "a"), ("a", "b"), ("b", "c"), ("c", "d"))
     )
     spine = Spine(origin="exported", layers=layers, inputs=("x",))
-    size = 100 * 20
+    size = 100 * 24
     (everything,) = chunks(spine, ["a", "b", "c", "d"], 0, 5, 20 * size)
     assert (everything.layers, everything.start, everything.stop) == (("a", "b", "c", "d"), 0, 5)
     by_samples = chunks(spine, ["a", "b", "c", "d"], 0, 5, 8 * size)

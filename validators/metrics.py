@@ -160,7 +160,7 @@ def _measure_in_blocks(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics
             np.abs(r, out=r)
             if float(r.max()) > limits.max:
                 return None
-            ulp = max(ulp, float((e / np.spacing(r.astype(actual.dtype))).max()))
+            ulp = max(ulp, float((e / _powers_of_two(r.astype(actual.dtype))).max()))
     if any(0.0 < square < _SMALL for square in (rr, tt, ee)) or (largest and not ee):
         return None
     if (not rr and reference.any()) or (not tt and actual.any()):
@@ -177,12 +177,23 @@ def _measure_in_blocks(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics
         reference_rms=signal,
         actual_rms=math.sqrt(tt / count),
         cosine=rt / math.sqrt(rr) / math.sqrt(tt) if rr and tt else same_zeros,
-        max_ulp=ulp if limits is not None and reference.size else None,
+        max_ulp=ulp / float(limits.eps) if limits is not None and reference.size else None,
         elements=reference.size,
         nonfinite_reference=0,
         nonfinite_actual=0,
         same_nonfinite=True,
     )
+
+
+def _powers_of_two(values: NDArray[Any]) -> NDArray[Any]:
+    """The power of two at or below each of some magnitudes; 1 / eps of their spacing.
+
+    Below the smallest normal number spacing stays the same. ``np.spacing`` takes ten times as long.
+    """
+    limits = np.finfo(values.dtype)
+    integer = np.dtype(f"i{values.dtype.itemsize}")
+    exponent = np.array(np.inf, values.dtype).view(integer)
+    return np.maximum((values.view(integer) & exponent).view(values.dtype), limits.tiny)
 
 
 def dot(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

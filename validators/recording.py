@@ -67,11 +67,7 @@ class Recording:
             array = sample[group][name]
             first = self._first.setdefault((group, name), (array.shape, array.dtype))
             if first != (array.shape, array.dtype):
-                raise SourceError(
-                    f"{name!r} is {array.dtype}{list(array.shape)} in sample {self._added}, and "
-                    f"{first[1]}{list(first[0])} in the first one: they cannot be stacked",
-                    hint="its shape depends on the values of the inputs; run one sample at a time",
-                )
+                raise cannot_be_stacked(name, self._added, array, *first)
             self._rows.setdefault((group, name), []).append(array)
             self._buffered += array.nbytes
         self._added += 1
@@ -82,7 +78,7 @@ class Recording:
         for key, rows in self._rows.items():
             if key in self._files:
                 with self._files[key].open("ab") as file:
-                    file.writelines(row.tobytes() for row in rows)
+                    file.writelines(np.ascontiguousarray(row).data for row in rows)
                 continue
             self._files[key] = self._folder / f"{len(self._files)}.npy"
             shape, dtype = self._first[key]
@@ -95,7 +91,7 @@ class Recording:
                         "shape": (self._count, *shape),
                     },
                 )
-                file.writelines(row.tobytes() for row in rows)
+                file.writelines(np.ascontiguousarray(row).data for row in rows)
         self._rows.clear()
         self._buffered = 0
 
@@ -107,6 +103,17 @@ class Recording:
         for (group, name), file in self._files.items():
             index.setdefault(group, {})[name] = file.name
         (self._folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def cannot_be_stacked(
+    name: str, sample: int, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> SourceError:
+    """Return the error that a sample's array has another shape or type than the first one's."""
+    return SourceError(
+        f"{name!r} is {array.dtype}{list(array.shape)} in sample {sample}, and "
+        f"{dtype}{list(shape)} in the first one: they cannot be stacked",
+        hint="its shape depends on the values of the inputs; run one sample at a time",
+    )
 
 
 def read_recording(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:

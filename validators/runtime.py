@@ -78,6 +78,18 @@ class Session(ABC):
         # native code reads memory in C order, some of it without looking
         return self._run({name: np.require(inputs[name], requirements="C") for name in names})
 
+    def watch(
+        self, inputs: Mapping[str, NDArray[Any]], see: Callable[[str, NDArray[Any]], None]
+    ) -> None:
+        """Run once, and show each tap.
+
+        Args:
+            inputs: As for ``run``.
+            see: Called with the name and the value of each tap; the value is not to be kept.
+        """
+        for name, value in self.run(inputs).taps.items():
+            see(name, value)
+
     @abstractmethod
     def _run(self, inputs: Arrays) -> RunResult:
         """Run once; ``inputs`` has exactly the signature's names, in order.

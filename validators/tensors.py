@@ -16,6 +16,8 @@ from ..live import tensors_of
 if TYPE_CHECKING:
     import torch
 
+_ALIGNMENT = 64  # bytes
+
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
@@ -48,15 +50,27 @@ def to_numpy(tensor: torch.Tensor) -> NDArray[Any]:
     return np.array(tensor.numpy(force=True), order="C")
 
 
-def to_torch(array: NDArray[Any]) -> torch.Tensor:
+def to_torch(array: NDArray[Any], *, share: bool = False) -> torch.Tensor:
     """Return a copy of an array: models may write to their inputs.
 
     The copy is in torch's own memory, which begins at a multiple of 64 bytes. NumPy's need not, and
     MKL's matrix products round differently there: the same input would give other bits.
+
+    Args:
+        array: What to copy.
+        share: Whether an array that begins at such an address already may be used as it is.
     """
     import torch
 
-    return torch.tensor(array).contiguous()
+    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return tensor if share and tensor.data_ptr() % _ALIGNMENT == 0 else tensor.clone()
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Return an array that ``to_torch`` may share."""
+    import torch
+
+    return torch.empty(shape, dtype=getattr(torch, dtype)).numpy()
 
 
 def named_outputs(result: Any, signature: Signature) -> dict[str, NDArray[Any]]:

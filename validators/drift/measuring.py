@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -11,23 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...artifact import Artifact, TensorSpec
-from ...errors import BridgeError
+from ...artifact import Artifact
 from ...layers import Place
-from ...outcome import Stage
 from ...samples import Samples
-from ...worker import WorkFailure
-from ...worker.failure import describe, failure
+from ...worker import IN_PROCESS, WorkFailure
 from ..histogram import Histogram, error_histogram
 from ..metrics import measure
-from ..running import Run, Runner, artifact_inputs
-from ..runtime import RUNTIMES, Runtime, fed_name
-from ..runtimes.eager import EagerSession
-from .noise import BASELINES, moved_row, perturbed_samples, rms_error
+from ..running import Run, Runner
+from ..runtime import Runtime
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
+from .truth import Arrays, ChunkTruth, Memory
 
-Arrays = dict[str, NDArray[Any]]
+Steps = Generator[None, None, TargetRecord]
+
+_AT_ONCE = 2  # one runs in a worker while the other is measured here
 
 _MORE_THAN_NOISE = 3.0
 _LEAST_NOISE = 2.0**-24
@@ -51,6 +53,12 @@ class Subject:
     def places(self) -> dict[str, Place]:
         """Return the layers that have a tensor, with their places."""
         return self.artifact.layer_map.mapped()
+
+    def cannot_isolate(self, separable: frozenset[str]) -> str:
+        """Say why its layers cannot be run alone, or nothing."""
+        if not self.runtime.cuts:
+            return f"{self.runtime.title} cannot run the layers of a model on their own"
+        return "" if separable else "the source has no reference in float64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,54 +92,111 @@ class Measurer:
             For each subject its record, or how the run that shows its layers failed.
         """
         found: list[TargetRecord | WorkFailure] = [TargetRecord() for _ in subjects]
-        for number, part in enumerate(parts):
-            self.say(
-                f"layers: {len(part.layers)} on samples {part.start + 1} to {part.stop}"
-                f" (part {number + 1} of {len(parts)})"
-            )
-            chunk = _ChunkMeasurer(measurer=self, chunk=part)
-            try:
-                for index, subject in enumerate(subjects):
-                    record = found[index]
-                    if isinstance(record, WorkFailure):
-                        continue
-                    try:
-                        record.extend(chunk.record(subject))
-                    except WorkFailure as error:
-                        found[index] = error
-            finally:
-                chunk.discard()
+        memory = Memory()
+        with _background() as background:
+            for number, part in enumerate(parts):
+                self.say(
+                    f"layers: {len(part.layers)} on samples {part.start + 1} to {part.stop}"
+                    f" (part {number + 1} of {len(parts)})"
+                )
+                going = [
+                    index for index, each in enumerate(found) if isinstance(each, TargetRecord)
+                ]
+                chunk = _ChunkMeasurer.of(self, part, background, memory)
+                records = interleaved([chunk.record(subjects[index]) for index in going])
+                for index, record in zip(going, records, strict=True):
+                    sofar = found[index]
+                    if isinstance(sofar, TargetRecord) and isinstance(record, TargetRecord):
+                        sofar.extend(record)
+                    else:
+                        found[index] = record
         return found
 
 
-@dataclass(kw_only=True)
+@contextmanager
+def _background() -> Iterator[Executor]:
+    """A thread that waits for the workers, which run while this process computes."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def interleaved(tasks: Sequence[Steps]) -> list[TargetRecord | WorkFailure]:
+    """Run tasks to their end, two at a time and by turns.
+
+    Args:
+        tasks: Each yields where it has begun something in the background and waits for it next.
+
+    Returns:
+        For each task what it returned, or the failure that it raised.
+    """
+    found: dict[int, TargetRecord | WorkFailure] = {}
+    waiting = deque(enumerate(tasks))
+    going: deque[tuple[int, Steps]] = deque()
+    while waiting or going:
+        if waiting and len(going) < _AT_ONCE:
+            going.append(waiting.popleft())
+            going.rotate(1)  # it begins at once
+        number, task = going.popleft()
+        try:
+            next(task)
+        except StopIteration as finished:
+            found[number] = finished.value
+        except WorkFailure as error:
+            found[number] = error
+        else:
+            going.append((number, task))
+    return [found[number] for number in range(len(tasks))]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _ChunkMeasurer:
-    """Measures subjects on one chunk; what several of them need is made once, when it is needed."""
+    """Measures subjects on one chunk."""
 
     measurer: Measurer
     chunk: Chunk
-    _truth: Run | None = None
-    _noise: dict[tuple[str, tuple[str, ...]], dict[str, list[list[float]]]] = field(
-        default_factory=dict
-    )
+    samples: Samples
+    truth: ChunkTruth
+    background: Executor
 
-    def record(self, subject: Subject) -> TargetRecord:
+    @classmethod
+    def of(
+        cls, measurer: Measurer, chunk: Chunk, background: Executor, memory: Memory
+    ) -> _ChunkMeasurer:
+        whole = measurer.samples
+        samples = Samples(
+            arrays={
+                name: np.asarray(array)[chunk.start : chunk.stop]
+                for name, array in whole.arrays.items()
+            },
+            origin=whole.origin,
+        )
+        truth = ChunkTruth(
+            runner=measurer.runner,
+            source=measurer.source,
+            runtime=measurer.truth,
+            separable=measurer.separable,
+            samples=samples,
+            chunk=chunk,
+            memory=memory,
+        )
+        return cls(
+            measurer=measurer, chunk=chunk, samples=samples, truth=truth, background=background
+        )
+
+    def record(self, subject: Subject) -> Steps:
         """Measure a subject, or take what an earlier run measured of it."""
         key = self._key(subject)
-        known = self.measurer.store.read(key)
-        if known is not None:
-            return known
-        record = self._measured(subject)
-        self.measurer.store.write(key, record)
+        record = self.measurer.store.read(key)
+        if record is None:
+            record = yield from self._measured(subject)
+            self.measurer.store.write(key, record)
         return record
 
-    def discard(self) -> None:
-        """Free the disk."""
-        if self._truth is not None:
-            self._truth.discard()
-
     def _key(self, subject: Subject) -> str:
-        samples, chunk = self._samples(), self.chunk
+        arrays, chunk = self.samples.arrays, self.chunk
         return record_key(
             (
                 self.measurer.source.sha256,
@@ -143,46 +208,51 @@ class _ChunkMeasurer:
                 *chunk.layers,
                 "feeding",
                 *chunk.feeding,
-                *(f"{name}{array.dtype}{array.shape}" for name, array in samples.arrays.items()),
-                *(sha256(array.tobytes()).hexdigest() for array in samples.arrays.values()),
+                *(f"{name}{array.dtype}{array.shape}" for name, array in arrays.items()),
+                *(sha256(array.tobytes()).hexdigest() for array in arrays.values()),
             )
         )
 
-    def _samples(self) -> Samples:
-        whole = self.measurer.samples
-        return Samples(
-            arrays={
-                name: np.asarray(array)[self.chunk.start : self.chunk.stop]
-                for name, array in whole.arrays.items()
-            },
-            origin=whole.origin,
-        )
-
-    def _measured(self, subject: Subject) -> TargetRecord:
+    def _measured(self, subject: Subject) -> Steps:
         places = {layer: place for layer, place in subject.places().items() if place.tensor}
         shown = {layer: places[layer] for layer in self.chunk.layers if layer in places}
         feeding = {layer: places[layer] for layer in self.chunk.feeding if layer in places}
-        record = TargetRecord()
         # the shapes and types of the tensors that will be fed are those of a run
-        run = self._run(subject, {**shown, **feeding})
+        begun = self._begin(subject, {**shown, **feeding})
+        yield
+        noise = self.truth.accumulated_noise(subject.artifact.precision, tuple(shown))
+        run = begun.result()
+        record = TargetRecord()
         try:
             record.observer_effect = self._differs(subject, run)
             record.seconds = sum(run.seconds)
-            noise = self._noise_floors(subject.artifact.precision, tuple(shown), {})
             for layer, place in shown.items():
-                record.layers[layer] = self._accumulated(layer, place, run, noise.get(layer, []))
-            record.isolation = self._isolate(subject, shown, feeding, run, record)
+                record.layers[layer] = self._compared(layer, place, run, noise.get(layer, []))
+            record.isolation = subject.cannot_isolate(self.measurer.separable)
+            feeds, fed = self._feeds({**feeding, **shown}, run)
         finally:
             run.discard()
+        if not record.isolation:
+            begun = self._begin(subject, shown, feeds)
+            del feeds  # whoever runs it has it
+            yield
+            self._isolate(subject, shown, fed, begun, record)
         return record
 
-    def _run(
+    def _begin(
         self, subject: Subject, shown: Mapping[str, Place], feeds: Arrays | None = None
-    ) -> Run:
+    ) -> Future[Run]:
+        """Begin to run a subject; what runs in process runs now."""
         taps = list(dict.fromkeys(str(place.tensor) for place in shown.values()))
-        return self.measurer.runner.run(
-            subject.runtime, subject.artifact, self._samples(), taps, feeds
+        runtime, artifact = subject.runtime, subject.artifact
+        work = functools.partial(
+            self.measurer.runner.run, runtime, artifact, self.samples, taps, feeds
         )
+        if runtime.place != IN_PROCESS:
+            return self.background.submit(work)
+        done: Future[Run] = Future()
+        done.set_result(work())
+        return done
 
     def _differs(self, subject: Subject, run: Run) -> bool:
         """Whether an output is another one than the untouched artifact's, where that was run."""
@@ -193,10 +263,10 @@ class _ChunkMeasurer:
                 return True
         return False
 
-    def _accumulated(
+    def _compared(
         self, layer: str, place: Place, run: Run, noise: list[list[float]]
     ) -> LayerRecord:
-        expected, actual = self._expected(layer), in_source_form(place, run)
+        expected, actual = self.truth.values(layer), in_source_form(place, run)
         if actual.shape != expected.shape and place.reshaped and actual.size == expected.size:
             actual = actual.reshape(expected.shape)
         if actual.shape != expected.shape:
@@ -209,22 +279,18 @@ class _ChunkMeasurer:
         self,
         subject: Subject,
         shown: Mapping[str, Place],
-        feeding: Mapping[str, Place],
-        run: Run,
+        fed: Mapping[str, str],
+        begun: Future[Run],
         record: TargetRecord,
-    ) -> str:
-        """Measure each layer alone; return why that cannot be, if so."""
-        if not subject.runtime.cuts:
-            return f"{subject.runtime.title} cannot run the layers of a model on their own"
-        if not self.measurer.separable:
-            return "the source has no reference in float64"
-        feeds, fed = self._feeds({**feeding, **shown}, run)
+    ) -> None:
+        """Measure each layer alone, or say in the record why that cannot be."""
+        noise = self.truth.isolated_noise(subject.artifact.precision, tuple(shown), fed)
         try:
-            alone = self._run(subject, shown, feeds)
+            alone = begun.result()
         except WorkFailure as error:
-            return f"the pieces of the model do not run: {error}"
+            record.isolation = f"the pieces of the model do not run: {error}"
+            return
         try:
-            noise = self._noise_floors(subject.artifact.precision, tuple(shown), fed)
             pieces: dict[str, LayerRecord] = {}
             for layer, place in shown.items():
                 row = record.layers[layer]
@@ -233,13 +299,12 @@ class _ChunkMeasurer:
                 # of the layers that share a tensor, the first is what the piece computes
                 piece = pieces.get(str(place.tensor))
                 if piece is None:
-                    piece = self._accumulated(layer, place, alone, noise.get(layer, []))
+                    piece = self._compared(layer, place, alone, noise.get(layer, []))
                     pieces[str(place.tensor)] = piece
                 row.isolated, row.isolated_noise = list(piece.accumulated), list(piece.noise)
                 row.histogram = self._histogram(layer, place, alone, piece)
         finally:
             alone.discard()
-        return ""
 
     def _histogram(
         self, layer: str, place: Place, alone: Run, piece: LayerRecord
@@ -248,96 +313,33 @@ class _ChunkMeasurer:
         for index, metrics in enumerate(piece.accumulated):
             noise = max((each[index] for each in piece.noise), default=0.0)
             if metrics.rmse > _MORE_THAN_NOISE * max(noise, _LEAST_NOISE * metrics.reference_rms):
-                expected = self._expected(layer)[index]
+                expected = self.truth.values(layer)[index]
                 actual = in_source_form(place, alone)[index].reshape(expected.shape)
                 return error_histogram(expected, actual)
         return None
 
-    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, Arrays]:
-        """The reference's values for each tensor, in the artifact's form, and by layer."""
+    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, dict[str, str]]:
+        """The reference's values by tensor, in the artifact's form, and each layer's own type."""
         feeds: Arrays = {}
-        fed: Arrays = {}
+        fed: dict[str, str] = {}
         spine = self.measurer.source.spine
         types = {each.id: each.dtype for each in spine.layers} if spine else {}
         for layer, place in places.items():
             if layer not in self.measurer.separable or types[layer] not in _FED_TYPES:
                 continue
-            actual = run.arrays.taps[str(place.tensor)]
-            expected = self._expected(layer)
+            name = str(place.tensor)
+            actual = run.arrays.taps[name]
+            expected = self.truth.values(layer)
             if expected.dtype.kind == "f" and actual.dtype.kind != "f":
                 continue  # stored in another form, such as quantized
             shaped = in_artifact_form(place, expected, actual.shape)
             if shaped is None:
                 continue
-            with np.errstate(over="ignore", invalid="ignore"):
-                feeds.setdefault(str(place.tensor), shaped.astype(actual.dtype))
-                fed[layer] = expected.astype(types[layer])
+            if name not in feeds:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    feeds[name] = shaped.astype(actual.dtype, order="C")
+            fed[layer] = str(types[layer])
         return feeds, fed
-
-    def _expected(self, layer: str) -> NDArray[Any]:
-        if self._truth is None:
-            places = self.measurer.source.layer_map.mapped()
-            layers = [*self.chunk.layers, *self.chunk.feeding]
-            self._truth = self.measurer.runner.run(
-                RUNTIMES.get(self.measurer.truth)(),
-                self.measurer.source,
-                self._samples(),
-                [str(places[layer].tensor) for layer in layers],
-            )
-        place = self.measurer.source.layer_map.place(layer)
-        return self._truth.tap(str(place.tensor), place.permutation)
-
-    def _noise_floors(
-        self, precision: str, layers: tuple[str, ...], fed: Arrays
-    ) -> dict[str, list[list[float]]]:
-        """Layer → RMS errors of each baseline, alone where layers are fed, else run through."""
-        if not self.measurer.separable:
-            return {}
-        key = (precision, (*layers, "fed", *fed))
-        if key not in self._noise:
-            self._noise[key] = self._measured_noise(precision, layers, fed)
-        return self._noise[key]
-
-    def _measured_noise(
-        self, precision: str, layers: tuple[str, ...], fed: Arrays
-    ) -> dict[str, list[list[float]]]:
-        """Run the baselines here and measure each layer where it lies: nothing is written."""
-        places = self.measurer.source.layer_map.mapped()
-        names = {str(places[layer].tensor): layer for layer in layers}
-        floors: dict[str, list[list[float]]] = {layer: [] for layer in layers}
-        cuts = [
-            TensorSpec(name=name, shape=array.shape[1:], dtype=array.dtype.name)
-            for name, array in fed.items()
-        ]
-        for baseline in BASELINES[precision]:
-            session = RUNTIMES.get(baseline.runtime)().open(self.measurer.source, list(names), cuts)
-            assert isinstance(session, EagerSession)
-            for errors in floors.values():
-                errors.append([])
-            for index in range(self.chunk.stop - self.chunk.start):
-                inputs = self._baseline_inputs(fed, index, moved=baseline.perturbed)
-
-                def see(name: str, actual: NDArray[Any], index: int = index) -> None:
-                    error = rms_error(self._expected(names[name])[index], actual)
-                    floors[names[name]][-1].append(error)
-
-                try:
-                    session.watch(inputs, see)
-                except (BridgeError, MemoryError) as error:
-                    raise failure(describe(error), Stage.RUN) from error
-        return floors
-
-    def _baseline_inputs(self, fed: Arrays, index: int, *, moved: bool) -> Arrays:
-        """One sample of the source's inputs, and what its cut layers' readers are fed."""
-        source, samples = self.measurer.source, self._samples()
-        if moved:
-            samples = perturbed_samples(samples)
-        stacked = artifact_inputs(self.measurer.runner.inputs, source.signature, samples)
-        given = {name: np.array(array[index]) for name, array in stacked.items()}
-        for name, array in fed.items():
-            row = np.asarray(array[index])
-            given[fed_name(name)] = moved_row(name, row) if moved else row
-        return given
 
 
 def in_source_form(place: Place, run: Run) -> NDArray[Any]:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from ...samples import Samples
 from ..metrics import dot
+from ..tensors import empty_aligned
 
 _BLOCK = 2**15
+_SEEDING = 1024  # numbers of a sample that the random signs depend on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +59,35 @@ def _moved(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return np.stack([moved_row(name, row) for row in array])
 
 
-def moved_row(name: str, row: NDArray[Any]) -> NDArray[Any]:
+def moved_row(name: str, row: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return one sample, moved if it is of floating point numbers.
 
     What is drawn depends on the sample alone, and not on those that it is run with.
+
+    Args:
+        name: Name of the tensor.
+        row: The sample.
+        out: Array of its shape and type to write to; a new one by default.
     """
     if row.dtype.kind != "f":
         return row
-    seed = [zlib.crc32(name.encode()), zlib.crc32(np.ascontiguousarray(row).data)]
-    signs = np.random.default_rng(seed).integers(0, 2, row.shape, np.int8)
-    moved = np.nextafter(row, np.where(signs, np.inf, -np.inf).astype(row.dtype))
-    # the neighbours of 0 are far smaller than any rounding error, and infinities stay
-    kept: NDArray[Any] = np.where((row == 0) | ~np.isfinite(row), row, moved)
-    return kept
+    flat = np.ascontiguousarray(row).reshape(-1)
+    generator = np.random.default_rng(
+        [zlib.crc32(name.encode()), zlib.crc32(flat[:_SEEDING].data), flat.size]
+    )
+    integer = np.dtype(f"i{row.dtype.itemsize}")
+    moved = empty_aligned(row.shape, row.dtype.name) if out is None else out
+    bits = moved.reshape(-1).view(integer)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        random = np.frombuffer(generator.bytes(-(-block.size // 8)), np.uint8)
+        step = np.unpackbits(random, count=block.size).astype(integer)
+        step += step
+        step -= 1  # the number whose bits are one more is the next one of larger magnitude
+        # the neighbours of 0 are far smaller than any rounding error, and infinities stay
+        step *= np.isfinite(block) & (block != 0)
+        np.add(block.view(integer), step, out=bits[start : start + _BLOCK])
+    return moved
 
 
 def rms_errors(truth: NDArray[Any], actual: NDArray[Any]) -> list[float]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_BYTES = 4 * 2**30
-# Of one element: truth in float64, what is fed, one accumulated and one isolated run in float32.
-_BYTES_PER_ELEMENT = 8 + 4 + 4 + 4
+# Of one element: truth in float64, and of two targets what is fed and what came out, in float32.
+_BYTES_PER_ELEMENT = 8 + 2 * (4 + 4)
 
 
 @dataclass(frozen=True, kw_only=True)

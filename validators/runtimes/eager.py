@@ -111,12 +111,7 @@ class EagerSession(Session):
     def watch(
         self, inputs: Mapping[str, NDArray[Any]], see: Callable[[str, NDArray[Any]], None]
     ) -> None:
-        """Run once, and show each tap where it lies in memory, when it is there.
-
-        Args:
-            inputs: As for ``run``.
-            see: Called with the name and the value of each tap; the value is not to be kept.
-        """
+        """Run once, and show each tap where it lies in memory, when it is there."""
 
         def show(name: str, value: torch.Tensor) -> None:
             see(name, value.float().numpy() if value.dtype is torch.bfloat16 else value.numpy())
@@ -130,7 +125,11 @@ class EagerSession(Session):
             self._runner.see = None
 
     def _run(self, inputs: Arrays) -> RunResult:
-        tensors = {name: to_torch(array) for name, array in inputs.items()}
+        nodes = {**self._placeholders, **self._cuts}
+        tensors = {
+            name: to_torch(array, share=nodes[name] not in self._runner.written)
+            for name, array in inputs.items()
+        }
         feeds = {node: tensors.pop(name) for name, node in self._cuts.items()}
         given = {self._placeholders[name]: tensor for name, tensor in tensors.items()}
         with one_thread(), _onednn(self._onednn):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import SourceError, UnsupportedError, UnsupportedOperator
+from ...mutation import alias_groups, written
 from ...program import operator_name, user_frame
 from ..tensors import to_numpy
 from .names import require_names
@@ -95,8 +96,7 @@ class NodeRunner:
     Attributes:
         inputs: Placeholders of the inputs, in order.
         writes: Whether any operator writes to one of its arguments.
-
-    Attributes:
+        written: Names of the nodes whose memory an operator may write to.
         see: Called with the name and the value of each node to show, instead of keeping a copy; an
             operator further down may write to the value.
 
@@ -127,6 +127,7 @@ class NodeRunner:
         self._arguments = {step.node: (step.args, step.kwargs) for step in self._steps}
         specs = program.graph_signature.output_specs
         self.writes = _writes(program.graph_module)
+        self.written = _written_names(program) if self.writes else frozenset()
         self._is_output = [spec.kind.name == "USER_OUTPUT" for spec in specs]
         self.inputs = [each.input for each in self._given if each.input is not None]
 
@@ -276,8 +277,8 @@ def _given(
         if double and isinstance(value, torch.Tensor):
             value = _promoted(value)
         # which buffer an in-place operator writes to is hidden behind views; most are small
-        written = writes and spec.kind in (InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
-        yield Given(node=node, value=value, written=written)
+        buffer = spec.kind in (InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+        yield Given(node=node, value=value, written=writes and buffer)
 
 
 def _writes(module: torch.fx.GraphModule) -> bool:
@@ -290,6 +291,21 @@ def _writes(module: torch.fx.GraphModule) -> bool:
         if isinstance(each, torch.fx.GraphModule)
         for node in each.graph.nodes
     )
+
+
+def _written_names(program: torch.export.ExportedProgram) -> frozenset[str]:
+    group = alias_groups(program)
+    inside = any(node.op == "get_attr" and _is_module(program, node) for node in group)
+    if inside:  # what a submodule writes to is not followed into it
+        return frozenset(node.name for node in group)
+    targets = {group[target] for node in group for target in written(node)}
+    return frozenset(node.name for node, first in group.items() if first in targets)
+
+
+def _is_module(program: torch.export.ExportedProgram, node: torch.fx.Node) -> bool:
+    import torch
+
+    return isinstance(operator.attrgetter(str(node.target))(program.graph_module), torch.nn.Module)
 
 
 def _steps(graph: torch.fx.Graph, *, double: bool) -> Iterator[Step]:
