@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,13 @@ from torch import nn
 from typer.testing import CliRunner
 
 import bridge
-from bridge.api import ConvertOptions
+from bridge.api import ConvertOptions, attribution
 from bridge.api.culprits import blame_drift, drifting_targets
+from bridge.api.reporting import read_report
 from bridge.artifact import digest
 from bridge.cli.blame import blame
-from bridge.errors import UsageError
+from bridge.errors import SourceError, UsageError
+from bridge.report.findings import findings
 
 
 class Net(nn.Module):
@@ -107,6 +110,18 @@ def test_the_layer_that_introduced_it_is_found_in_every_runtime(folder: Path) ->
     assert drifting_targets(folder) == INTRODUCED
 
 
+def test_a_comparison_that_fails_names_both_sides_and_reproduces_it(folder: Path) -> None:
+    report = read_report(folder)  # validate wrote it
+    for name, target in report["validation"]["targets"].items():
+        blame = target["blame"]
+        assert blame["layer"] == INTRODUCED[name]
+        assert blame["call"].startswith("aten.linear(" if "tflite" in name else "aten.layer_norm(")
+        assert blame["operators"], name
+        assert blame["confirmed"]
+        assert blame["script"] == f"blame-{name.replace('@', '-')}/reproduce.py"
+        assert (folder / blame["script"]).is_file()
+
+
 @pytest.mark.parametrize("target", INTRODUCED)
 def test_the_script_shows_the_difference_without_this_package(
     folder: Path, target: str, tmp_path: Path
@@ -146,6 +161,25 @@ def test_both_sides_options_are_told(folder: Path, tmp_path: Path) -> None:
     assert "eps=1e-05" in done.output
     assert "LayerNormalization(" in done.output
     assert "epsilon=9.99" in done.output  # 1e-4 in float32
+
+
+def test_a_reproduction_that_cannot_be_made_has_its_reason_in_the_report(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise SourceError("the file is <gone>")
+
+    monkeypatch.setattr(attribution, "blame_drift", refuse)
+    report = attribution.attribute_failures(copy)
+    assert report["validation"]["targets"]["onnx"]["blame"] == {
+        "layer": "layer_norm_1",
+        "error": "the file is <gone>",
+    }
+    assert not list(copy.glob("blame-*"))
+    assert ("no reproduction", "the file is <gone>") in findings(report)[0].details
 
 
 def test_a_target_or_layer_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:

@@ -193,7 +193,9 @@ def _powers_of_two(values: NDArray[Any]) -> NDArray[Any]:
     limits = np.finfo(values.dtype)
     integer = np.dtype(f"i{values.dtype.itemsize}")
     exponent = np.array(np.inf, values.dtype).view(integer)
-    return np.maximum((values.view(integer) & exponent).view(values.dtype), limits.tiny)
+    powers: NDArray[Any] = (values.view(integer) & exponent).view(values.dtype)
+    powers[powers < limits.tiny] = limits.tiny
+    return powers
 
 
 def dot(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -19,6 +19,7 @@ from ..report.manifest import ManifestEntry
 from ..validators.compatibility.assessment import Assessment
 from ..worker import Limits, WorkPool
 from .assessing import assess
+from .attribution import attribute_failures
 from .comparing import DriftOptions, compare
 from .execution import Execution, Made, Reached
 from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
@@ -102,6 +103,7 @@ class ConvertOptions:
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
         latency: Whether the artifacts are timed, if they are run at all.
+        blame: Whether a layer that introduces a failure is cut out and reproduced.
     """
 
     route: str | None = None
@@ -109,6 +111,7 @@ class ConvertOptions:
     limits: Limits = field(default_factory=Limits)
     drift: DriftOptions = field(default_factory=DriftOptions)
     latency: bool = True
+    blame: bool = True
 
 
 def convert(
@@ -160,7 +163,7 @@ def convert(
         ResultFolder.open(Path(out)) as folder,
         WorkPool(limits=options.limits, progress=say) as pool,
     ):
-        return _Run(
+        result = _Run(
             opened=opened,
             formats=formats,
             folder=folder,
@@ -169,6 +172,10 @@ def convert(
             validate=validate,
             say=say,
         ).run()
+    if options.blame and validate and not result.reused:
+        report = attribute_failures(result.folder, limits=options.limits, say=say)
+        result = replace(result, report=report)
+    return result
 
 
 def _formats(names: Sequence[str]) -> list[Format]:

@@ -31,7 +31,7 @@ from ..worker import Limits, WorkPool
 from .folder import MANIFEST, REPORT, ResultFolder, read_json, storage_errors
 from .opening import SourceOptions
 from .plug_ins import import_operators
-from .validating import folder_artifacts, folder_samples, folder_source
+from .stored import folder_artifacts, folder_samples, folder_source
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +107,7 @@ def blame_drift(
     *,
     layer: str | None = None,
     out: Path,
+    samples: Samples | None = None,
     limits: Limits | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> DriftBlame:
@@ -117,6 +118,7 @@ def blame_drift(
         target: One of its targets, such as ``tflite@litert-builtin``.
         layer: A layer of the model; the first one that fails on its own, if it is not given.
         out: Folder for the reproduction.
+        samples: The inputs that show it; the folder's own, if they are not given.
         limits: Time and memory of each run.
         say: Called with lines of progress.
 
@@ -144,9 +146,10 @@ def blame_drift(
         WorkPool(limits=limits or Limits(), progress=say) as pool,
         ResultFolder.temporary() as scratch,
     ):
-        samples = folder_samples(
-            folder, manifest, source.artifact, SourceOptions(), pool.limits.seconds
-        )
+        if samples is None:
+            samples = folder_samples(
+                folder, manifest, source.artifact, SourceOptions(), pool.limits.seconds
+            )
         cutter = _Cutter(
             runner=Runner(
                 pool=pool, scratch=scratch.scratch, inputs=source.artifact.signature.inputs

@@ -46,7 +46,7 @@ from .folder import MANIFEST, REPORT, ResultFolder, read_json, storage_errors
 from .inspecting import look
 from .opening import SourceOptions
 from .plug_ins import import_operators
-from .validating import folder_artifacts, folder_samples, folder_source
+from .stored import folder_artifacts, folder_samples, folder_source
 
 DEFAULT_PACKAGE = "com.example.model"
 DEFAULT_GOLDEN_SAMPLES = 8

@@ -12,10 +12,10 @@ from ..errors import UsageError
 from ..report.forms import Form, form_named
 from ..report.html import html_report
 from ..report.reading import check_report, targets_of
+from ..validators.reproduction.scripts import SCRIPT
 from .folder import PAGE, REPORT, ResultFolder, read_json, storage_errors
 
 STANDARD_OUTPUT = Path("-")
-REPRODUCTION = "reproduce.py"  # what blame calls its script
 
 
 def read_report(path: str | Path) -> Mapping[str, Any]:
@@ -66,14 +66,17 @@ def report_text(path: str | Path, form: str) -> str:
     return form_named(form).write(read_report(path))
 
 
-def record_blame(folder: str | Path, target: str, found: Mapping[str, Any]) -> None:
+def record_blame(folder: str | Path, target: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
     """Put what ``blame`` found into a folder's report: both sides' operator, the reproduction.
 
     Args:
         folder: The result folder.
         target: One of its targets.
         found: The finding: ``layer``, ``call``, ``operators`` and ``reproduction``, which has
-            ``folder`` and ``confirmed``.
+            ``folder`` and ``confirmed``; or ``layer`` and ``error``, why there is none.
+
+    Returns:
+        The report as it is now.
 
     Raises:
         SourceError: The folder has no report.
@@ -85,18 +88,25 @@ def record_blame(folder: str | Path, target: str, found: Mapping[str, Any]) -> N
     targets = targets_of(document)
     if target not in targets:
         raise UsageError(f"{folder} has no target {target!r}", hint=", ".join(targets))
-    script = Path(found["reproduction"]["folder"]).resolve() / REPRODUCTION
+    targets[target]["blame"] = _blame(folder, found)
+    with ResultFolder.open(folder) as results:
+        page = results.new_text(PAGE, html_report(document))
+        results.publish({PAGE: page}, {REPORT: document})
+    return document
+
+
+def _blame(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    if "error" in found:
+        return {"layer": found["layer"], "error": found["error"]}
+    script = Path(found["reproduction"]["folder"]).resolve() / SCRIPT
     inside = script.is_relative_to(folder.resolve())
-    targets[target]["blame"] = {
+    return {
         "layer": found["layer"],
         "call": found["call"],
         "operators": list(found["operators"]),
         "script": script.relative_to(folder.resolve()).as_posix() if inside else str(script),
         "confirmed": bool(found["reproduction"]["confirmed"]),
     }
-    with ResultFolder.open(folder) as results:
-        page = results.new_text(PAGE, html_report(document))
-        results.publish({PAGE: page}, {REPORT: document})
 
 
 def _places(forms: Sequence[Form], out: Path) -> dict[str, Path]:

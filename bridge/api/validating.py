@@ -7,25 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..artifact import Artifact, Signature, TensorSpec
-from ..errors import BridgeError, ConversionError, InputError, SourceError, UsageError
+from ..errors import BridgeError, ConversionError, InputError, UsageError
 from ..formats import EXPORTED, TORCH, format_named
 from ..inspection import inspect
 from ..report import html_report, report_document, stored_artifacts
-from ..samples import Domain, ImageOptions, Samples, draw_samples
-from ..sources import Source
+from ..samples import Samples
 from ..validators.alignment import align, can_align
 from ..validators.running import Runner
 from ..worker import Limits, WorkFailure, WorkPool
 from .assessing import assess
+from .attribution import attribute_failures
 from .comparing import DriftOptions, compare
 from .execution import Execution
-from .folder import EXAMPLES, MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
+from .folder import MANIFEST, MEASURED, PAGE, REPORT, ResultFolder, read_json
 from .opening import SourceOptions, open_source
 from .plug_ins import import_operators
-from .sampling import DEFAULT_SAMPLES, find_real, program_of, read_real, settle
+from .reporting import read_report
+from .stored import folder_artifacts, folder_samples, folder_source
 from .verdicts import verdict_exit_code
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ def validate(
     limits: Limits | None = None,
     drift: DriftOptions | None = None,
     latency: bool = True,
+    blame: bool = True,
     say: Say = lambda text: None,
 ) -> Comparison:
     """Compare artifacts with their source.
@@ -77,6 +77,7 @@ def validate(
         limits: Time and memory of each piece of work.
         drift: How drift is judged.
         latency: Whether the artifacts are timed.
+        blame: Whether a layer of a folder's that introduces a failure is cut out and reproduced.
         say: Called with lines of progress.
 
     Returns:
@@ -101,7 +102,10 @@ def validate(
                 f"{path} is not a folder that driftbridge made (no {MANIFEST} in it)",
                 hint="an artifact is validated with --against its source",
             )
-        return _validate_folder(Path(path), options, pool, drift, latency=latency, say=say)
+        compared_on = _validate_folder(Path(path), options, pool, drift, latency=latency, say=say)
+    if blame:
+        attribute_failures(Path(path), samples=compared_on, limits=limits, say=say)
+    return Comparison(report=read_report(path), folder=Path(path))
 
 
 def _validate_folder(
@@ -112,7 +116,8 @@ def _validate_folder(
     *,
     latency: bool,
     say: Say,
-) -> Comparison:
+) -> Samples:
+    """Compare, write the report, and return on what inputs."""
     import_operators()
     with ResultFolder.open(path) as folder:
         manifest, before = folder.manifest(), read_json(path / REPORT)
@@ -154,77 +159,7 @@ def _validate_folder(
         report["conversions"] = before["conversions"]
         page = folder.new_text(PAGE, html_report(report))
         folder.publish({PAGE: page}, {REPORT: report})
-        return Comparison(report=report, folder=path)
-
-
-def folder_artifacts(path: Path, manifest: Mapping[str, Any]) -> dict[str, Artifact]:
-    """Return format → artifact; ``SourceError`` if a file is not what the manifest says."""
-    artifacts = {}
-    for stored in stored_artifacts(path, manifest):
-        artifacts[stored.artifact.format.name] = stored.artifact
-    for entry in manifest["artifacts"]:
-        if entry["format"] not in artifacts:
-            raise SourceError(
-                f"{path / entry['path']} is missing or not what the manifest says",
-                hint="convert again",
-            )
-    return artifacts
-
-
-def folder_source(manifest: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Source:
-    """Return what the folder was made from: the capture of a live module, or the user's file."""
-    origin = manifest["source"]
-    if origin["format"] == TORCH.name:
-        if EXPORTED.name not in artifacts:
-            raise SourceError(
-                "the model of this folder could not be captured, so nothing in the folder is its "
-                "reference",
-                hint="validate an artifact with --against the module",
-            )
-        return Source(text=origin["text"], artifact=artifacts[EXPORTED.name])
-    artifact = Artifact.from_json(origin["artifact"])
-    if not artifact.path.exists() or inspect(artifact.path).sha256 != artifact.sha256:
-        raise SourceError(
-            f"{artifact.path}, which this folder was made from, is gone or has changed",
-            hint="convert again",
-        )
-    return Source(text=origin["text"], artifact=artifact)
-
-
-def folder_samples(
-    path: Path,
-    manifest: Mapping[str, Any],
-    source: Artifact,
-    options: SourceOptions,
-    seconds: float,
-) -> Samples:
-    """Return the samples of a folder: other ones if the user gives some, else its own again."""
-    origin = manifest["source"]
-    with np.load(path / EXAMPLES) as stored:
-        examples = {name: stored[name] for name in stored.files}
-    given = options.real or origin["inputs"]
-    if given is not None:
-        images = options.images
-        if options.real is None and origin.get("images"):
-            images = ImageOptions.from_json(origin["images"])
-        return read_real(
-            find_real(given, options.samples),
-            source.signature.inputs,
-            images=images,
-            examples=examples,
-            most=options.samples,
-        )
-    count, declared = options.samples or DEFAULT_SAMPLES, options.ranges(source.signature.inputs)
-    if manifest.get("domain") and not declared:
-        return draw_samples(examples, count, Domain.from_json(manifest["domain"]))
-    return settle(
-        draw_samples(examples, count),
-        program_of(source, None, None),
-        file=source,
-        declared=declared,
-        made_up=(),
-        seconds=seconds,
-    )
+        return samples
 
 
 def _validate_artifact(

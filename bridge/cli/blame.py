@@ -73,6 +73,7 @@ def _blame_drift(
     out: Path | None,
     limits: Any,
 ) -> None:
+    from ..api.attribution import reproduction_folder
     from ..api.culprits import blame_drift, drifting_targets
     from ..api.reporting import record_blame
 
@@ -90,7 +91,7 @@ def _blame_drift(
             folder,
             chosen,
             layer=layer,
-            out=out or folder / f"blame-{chosen.replace('@', '-')}",
+            out=out or reproduction_folder(folder, chosen),
             limits=limits,
             say=say,
         )

@@ -60,6 +60,12 @@ ThresholdsOption = Annotated[
     Path | None,
     typer.Option(help="TOML file with other limits of drift, each with a value and a reason."),
 ]
+Blame = Annotated[
+    bool,
+    typer.Option(
+        "--blame/--no-blame", help="Cut out and reproduce a layer that introduces a failure."
+    ),
+]
 FailOn = Annotated[
     str, typer.Option(help="The least verdict that makes the exit code 1: fail or warn.")
 ]
@@ -106,6 +112,7 @@ def convert(
     ] = False,
     samples: SamplesOption = None,
     latency: Latency = True,
+    blame: Blame = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -146,6 +153,7 @@ def convert(
                     limits=limits(timeout, memory),
                     drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
                     latency=latency,
+                    blame=blame,
                 ),
                 validate=not no_validate,
                 say=say,

@@ -79,6 +79,9 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
             first = target["layers"]["introduced"] or target["layers"]["first_failure"]
             at = f"; the first failing layer is {_layer_name(report, first)}" if first else ""
             yield f"{name}: {target['reason']}{at}"
+        script = (target.get("blame") or {}).get("script")
+        if script:
+            yield f"{name}: reproduction: {script}"
         outcome = target["layers"]["outcome"]
         if outcome and outcome["symptom"] != "ok":
             yield f"{name}: its layers were not compared: {outcome['detail']}"

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from .console import Json, Quiet, Terminal, errors_as_exit_codes
 from .convert import (
+    Blame,
     FailOn,
     Input,
     Inputs,
@@ -42,6 +43,7 @@ def validate(
     weights: Weights = None,
     samples: SamplesOption = None,
     latency: Latency = True,
+    blame: Blame = True,
     trust_pickle: TrustPickle = False,
     timeout: Timeout = 1800.0,
     memory: Memory = None,
@@ -71,6 +73,7 @@ def validate(
                 limits=limits(timeout, memory),
                 drift=DriftOptions(thresholds=thresholds, fail_on=fail_on),
                 latency=latency,
+                blame=blame,
                 say=say,
             )
         show(terminal, comparison.report)

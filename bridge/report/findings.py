@@ -234,6 +234,9 @@ def _drift(
 def _details(name: str, target: Mapping[str, Any], layer: str) -> Iterator[tuple[str, str]]:
     blame = target.get("blame") or {"layer": None}
     if blame["layer"] == layer:
+        if "error" in blame:
+            yield "no reproduction", blame["error"]
+            return
         yield "in the source", blame["call"]
         if blame["operators"]:
             yield f"in {name}", "; ".join(blame["operators"])

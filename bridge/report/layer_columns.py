@@ -137,6 +137,8 @@ def _blame(target: Row, ids: Mapping[str, int]) -> dict[str, Any] | None:
     blame = target.get("blame")
     if not blame or blame["layer"] not in ids:
         return None
+    if "error" in blame:
+        return {"layer": ids[blame["layer"]], "error": blame["error"]}
     return {
         "layer": ids[blame["layer"]],
         "call": blame["call"],

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..taps.torchscript import function_of, show, tensor_values
 
+_OPERATORS = ("aten::", "torchvision::")
+
 
 def cut(
     module: Any, taps: Sequence[str], cuts: Sequence[str], path: Path
@@ -33,6 +35,60 @@ def cut(
     shown = show(graph, [values[name] for name in taps])
     feed(graph, {name: values[name] for name in cuts}, shown)
     return function_of(module, graph)
+
+
+def piece_operators(
+    file: Path, tensor: str, cuts: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return what makes a value of cut values: kind and constant options of each operator.
+
+    Args:
+        file: A TorchScript file.
+        tensor: Name of the value.
+        cuts: Names of the values that are not looked behind.
+
+    Raises:
+        SourceError: There is no such value, or it holds no tensor.
+    """
+    import torch
+
+    graph: Any = torch.jit.load(file, map_location="cpu").inlined_graph  # type: ignore[no-untyped-call]
+    (value,) = tensor_values(graph, [tensor], file).values()
+    found: set[Any] = set()
+    waiting, stop = [value.node()], {*cuts} - {tensor}
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += [each.node() for each in node.inputs() if each.debugName() not in stop]
+    return [
+        (node.kind(), _options(node))
+        for node in graph.nodes()
+        if node in found and node.kind().startswith(_OPERATORS)
+    ]
+
+
+def _options(node: Any) -> dict[str, Any]:
+    """The arguments of an operator that are constants, by the names of its schema."""
+    import torch
+
+    if node.schema() == "(no schema)":
+        return {}
+    names = [each.name for each in torch._C.parse_schema(node.schema()).arguments]
+    constants = {name: _constant(value) for name, value in zip(names, node.inputs(), strict=True)}
+    return {name: constant for name, constant in constants.items() if constant is not None}
+
+
+def _constant(value: Any) -> Any:
+    """A number, a flag or a list of them; ``None`` for anything else, such as weights."""
+    kind, node = value.node().kind(), value.node()
+    if kind == "prim::Constant":
+        constant = value.toIValue()
+        return constant if isinstance(constant, bool | int | float | str) else None
+    if kind == "prim::ListConstruct":
+        parts = [_constant(each) for each in node.inputs()]
+        return None if None in parts else parts
+    return None
 
 
 def feed(graph: Any, cuts: Mapping[str, Any], shown: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ...formats import ONNX, TFLITE, TORCHSCRIPT
 from ...inspection.tflite_graph import read_graph
 from ..cutting import onnx as onnx_cutting
 from ..cutting import tflite as tflite_cutting
+from ..cutting import torchscript as torchscript_cutting
 from ..runtime import fed_name
 
 
@@ -62,7 +63,13 @@ def write_piece(
     path.write_bytes(artifact.path.read_bytes())
     fed = tuple(fed_name(each.name) for each in cuts)
     own = tuple(each.name for each in artifact.signature.inputs)
-    return PieceFile(path=path, inputs=(*own, *fed), operators=())
+    operators = tuple(
+        _text(kind.replace("::", "."), options)
+        for kind, options in torchscript_cutting.piece_operators(
+            artifact.path, tensor.name, [each.name for each in cuts]
+        )
+    )
+    return PieceFile(path=path, inputs=(*own, *fed), operators=operators)
 
 
 def _onnx_piece(path: Path, content: bytes) -> PieceFile:

@@ -53,7 +53,9 @@ class LayerPanel {
     if (confidence !== null && confidence < 1) facts.push(["confidence", `${Math.round(100 * confidence)} % that this is its tensor`]);
     const cluster = value("cluster");
     if (cluster && cluster.length > 1) facts.push(["one row with", cluster.filter((each) => each !== i).flatMap((each, n) => [n ? ", " : "", this.link(each)])]);
-    if (target.blame?.layer === i) {
+    if (target.blame?.layer === i && target.blame.error) {
+      facts.push(["no reproduction", target.blame.error]);
+    } else if (target.blame?.layer === i) {
       facts.unshift(["in the source", target.blame.call], ["here", target.blame.operators.join("; ")]);
     }
     if (target.reproduction && (target.blame?.layer ?? target.introduced) === i) {
