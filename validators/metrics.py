@@ -147,20 +147,22 @@ def _measure_in_blocks(reference: NDArray[Any], actual: NDArray[Any]) -> Metrics
     limits = np.finfo(actual.dtype) if actual.dtype in (np.float16, np.float32) else None
     rr = tt = ee = rt = total = largest = ulp = 0.0
     for start in range(0, reference.size, _BLOCK):
-        r = reference[start : start + _BLOCK].astype(np.float64)
+        r = reference[start : start + _BLOCK].astype(np.float64, copy=False)
         t = actual[start : start + _BLOCK].astype(np.float64)
-        e = t - r
-        rr, tt, ee, rt = rr + dot(r, r), tt + dot(t, t), ee + dot(e, e), rt + dot(r, t)
+        rr, tt, rt = rr + dot(r, r), tt + dot(t, t), rt + dot(r, t)
+        e = np.subtract(t, r, out=t)
+        ee += dot(e, e)
         if not math.isfinite(rr + tt + ee):
             return None
         np.abs(e, out=e)
         total += float(e.sum())
         largest = max(largest, float(e.max()))
         if limits is not None:
-            np.abs(r, out=r)
-            if float(r.max()) > limits.max:
+            magnitude = np.abs(r)
+            if float(magnitude.max()) > limits.max:
                 return None
-            ulp = max(ulp, float((e / _powers_of_two(r.astype(actual.dtype))).max()))
+            np.divide(e, _powers_of_two(magnitude.astype(actual.dtype)), out=e)
+            ulp = max(ulp, float(e.max()))
     if any(0.0 < square < _SMALL for square in (rr, tt, ee)) or (largest and not ee):
         return None
     if (not rr and reference.any()) or (not tt and actual.any()):

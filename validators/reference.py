@@ -16,6 +16,7 @@ from ..samples import Samples
 from .drift.plan import separable
 from .running import Run, Runner
 from .runtime import RUNTIMES, RunResult
+from .taps.exported import load_program
 
 _RUNTIME_OF: dict[Format, str] = {
     EXPORTED: "eager-float64",
@@ -72,9 +73,7 @@ def artifact_reference(runner: Runner, artifact: Artifact, samples: Samples) -> 
 def _separable(artifact: Artifact) -> frozenset[str]:
     if artifact.format != EXPORTED:
         return frozenset()
-    import torch
-
-    return frozenset(separable(torch.export.load(artifact.path)))
+    return frozenset(separable(load_program(artifact.path)))
 
 
 def live_reference(

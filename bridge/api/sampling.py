@@ -35,6 +35,7 @@ from ..samples.inferring_onnx import infer_onnx
 from ..samples.iterables import take
 from ..samples.ranges import channel_axis
 from ..sources.torch_source import call_user, load_callable
+from ..validators.taps.exported import load_program
 from ..worker.limits import TimeLimitError, time_limit
 from .plug_ins import import_operators
 
@@ -256,10 +257,8 @@ def program_of(
     artifact = captured or source
     if artifact is None or artifact.format != EXPORTED:
         return None
-    import torch
-
     import_operators()
-    return torch.export.load(artifact.path)
+    return load_program(artifact.path)
 
 
 def _runner(program: torch.export.ExportedProgram) -> Callable[[Arrays], list[Any]]:

@@ -15,7 +15,7 @@ from ...formats import EXPORTED, ONNX, TFLITE
 from ...samples import Samples
 from ..running import Runner
 from ..runtime import RUNTIMES, Runtime
-from ..taps.exported import NodeRunner
+from ..taps.exported import NodeRunner, load_program
 from ..tensors import one_thread, to_torch
 from .confirmation import Confirmation
 from .description import Alignment, described
@@ -142,9 +142,7 @@ def _probed(artifact: Artifact, runner: Runner, samples: Samples) -> tuple[Graph
 
 
 def _loaded(source: Artifact) -> NodeRunner:
-    import torch
-
-    return NodeRunner(torch.export.load(source.path), path=source.path, double=True)
+    return NodeRunner(load_program(source.path), path=source.path, double=True)
 
 
 def _tapping(artifact: Artifact) -> Runtime:

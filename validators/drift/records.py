@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ def _joined(first: list[list[float]], second: list[list[float]]) -> list[list[fl
     return [[*one, *other] for one, other in zip(first, second, strict=True)]
 
 
+def _plain(record: LayerRecord) -> dict[str, Any]:
+    """A record as JSON data; ``asdict`` would copy every figure with care."""
+    return {
+        **vars(record),
+        "accumulated": [vars(each) for each in record.accumulated],
+        "isolated": [vars(each) for each in record.isolated],
+        "histogram": record.histogram and record.histogram.to_json(),
+    }
+
+
 @dataclass(kw_only=True)
 class TargetRecord:
     """What was measured of one artifact in one runtime.
@@ -76,7 +86,7 @@ class TargetRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON data with Python's own spelling of infinity and NaN."""
-        return asdict(self)
+        return {**vars(self), "layers": {name: _plain(each) for name, each in self.layers.items()}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TargetRecord:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
@@ -23,7 +20,7 @@ from ..runtime import (
     fed_name,
     register_runtime,
 )
-from ..taps.exported import NodeRunner
+from ..taps.exported import NodeRunner, load_program
 from ..taps.summation import with_sequential_error
 from ..tensors import named_outputs, one_thread, to_torch
 
@@ -45,7 +42,6 @@ class _Eager(Runtime):
     cuts = True
     double: ClassVar[bool] = False
     rounding: ClassVar[str | None] = None
-    onednn: ClassVar[bool] = True
     sequential: ClassVar[bool] = False
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
@@ -54,9 +50,8 @@ class _Eager(Runtime):
     def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
         import torch
 
-        status = artifact.path.stat()
         runner = NodeRunner(
-            _program(artifact.path, status.st_mtime_ns, status.st_size),
+            load_program(artifact.path),
             taps=taps,
             cuts=[each.name for each in cuts],
             path=artifact.path,
@@ -64,40 +59,17 @@ class _Eager(Runtime):
             rounding=getattr(torch, self.rounding) if self.rounding else None,
             after=with_sequential_error if self.sequential else None,
         )
-        return EagerSession(artifact, cuts, runner, onednn=self.onednn)
-
-
-@contextlib.contextmanager
-def _onednn(enabled: bool) -> Iterator[None]:
-    """Switch oneDNN on or off; ``torch.backends.mkldnn.flags`` would also set TF32, and warn."""
-    import torch
-
-    before = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(enabled and before)
-    try:
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(before)
-
-
-@functools.lru_cache(maxsize=1)
-def _program(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
-    """A program, loaded once for all runs of a validation; they do not change it."""
-    import torch
-
-    return torch.export.load(path)
+        return EagerSession(artifact, cuts, runner)
 
 
 class EagerSession(Session):
     """An opened program."""
 
-    def __init__(
-        self, artifact: Artifact, cuts: Sequence[TensorSpec], runner: NodeRunner, *, onednn: bool
-    ) -> None:
+    def __init__(self, artifact: Artifact, cuts: Sequence[TensorSpec], runner: NodeRunner) -> None:
         super().__init__(cut_signature(artifact, cuts))
         self._runner = runner
-        self._onednn = onednn
         self._cuts = {fed_name(each.name): each.name for each in cuts}
+        self._written: dict[str, torch.Tensor] = {}
         names = [spec.name for spec in artifact.signature.inputs]
         if len(names) != len(runner.inputs):
             raise SourceError(
@@ -125,16 +97,25 @@ class EagerSession(Session):
             self._runner.see = None
 
     def _run(self, inputs: Arrays) -> RunResult:
-        nodes = {**self._placeholders, **self._cuts}
-        tensors = {
-            name: to_torch(array, share=nodes[name] not in self._runner.written)
-            for name, array in inputs.items()
-        }
-        feeds = {node: tensors.pop(name) for name, node in self._cuts.items()}
-        given = {self._placeholders[name]: tensor for name, tensor in tensors.items()}
-        with one_thread(), _onednn(self._onednn):
+        with one_thread():
+            feeds = {node: self._feed(node, inputs.pop(name)) for name, node in self._cuts.items()}
+            given = {self._placeholders[name]: to_torch(array) for name, array in inputs.items()}
             run = self._runner.run(given, feeds)
         return RunResult(outputs=named_outputs(run.outputs, self.signature), taps=run.taps)
+
+    def _feed(self, node: str, array: NDArray[Any]) -> torch.Tensor:
+        """What the readers of a node are fed; one that writes to it gets the same copy each time.
+
+        Memory that is new costs several times as much as what is written to it.
+        """
+        if node not in self._runner.written:
+            return to_torch(array, share=True)
+        copied = self._written.get(node)
+        if copied is None or copied.shape != array.shape:
+            copied = self._written[node] = to_torch(array)
+        else:
+            copied.copy_(to_torch(array, share=True))
+        return copied
 
 
 @register_runtime
@@ -146,16 +127,6 @@ class EagerFloat32(_Eager):
 
     name = "eager-float32"
     title = "eager PyTorch (float32)"
-
-
-@register_runtime
-class EagerFloat32Native(_Eager):
-    """Eager PyTorch without oneDNN: another legitimate order of sums, for the noise floor."""
-
-    name = "eager-float32-native"
-    title = "eager PyTorch (float32, without oneDNN)"
-    reference_only = True
-    onednn = False
 
 
 @register_runtime

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,22 @@ class NodeRun:
 
     outputs: list[Any] = field(default_factory=list)
     taps: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def load_program(path: Path) -> torch.export.ExportedProgram:
+    """Return a captured program; whoever asks for the same file again gets the same object.
+
+    It is not to be changed.
+    """
+    status = path.stat()
+    return _loaded(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
+    import torch
+
+    return torch.export.load(path)
 
 
 class Visitor(Protocol):
