@@ -256,7 +256,7 @@ def _absorb(reader: Op, value: Value, factor: Array, term: Array) -> None:
     terms = np.broadcast_to(term.reshape(-1), inputs)
     if terms.any():
         old = reader.inputs[2] if len(reader.inputs) > 2 else None
-        # unlike BLAS it adds in one order, whatever the number of cores, and wakes no threads
+        # in double precision, and without BLAS, whose threads cost more than this little product
         shifted = np.einsum("ij,j->i", weights.data, terms, dtype=np.float64)
         if old is not None and old.data is not None:
             shifted = shifted + old.data
