@@ -45,9 +45,7 @@ def convert(task: HopTask) -> HopResult:
         _check(live, program, list(outputs.values()))
     spine = spine_of(program)
     task.enter(Stage.SERIALIZE)
-    buffer = io.BytesIO()  # native code that writes to a full disk ends the process
-    torch.export.save(program, buffer)
-    task.out.write_bytes(buffer.getbuffer())
+    _save(program, task.out)
     return HopResult(
         signature=_signature(live, program, outputs),
         layer_map=identity_map(spine.ids()),
@@ -55,6 +53,34 @@ def convert(task: HopTask) -> HopResult:
         spine=spine,
         live=program,
     )
+
+
+def _save(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a program to a ``.pt2`` file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    import torch
+
+    with _Sink(path.open("wb", buffering=0)) as file:
+        torch.export.save(program, file)
+        if file.error is not None:
+            raise file.error
+
+
+class _Sink(io.BufferedWriter):
+    """A file that keeps its error: raised through PyTorch's native writer, it ends the process."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        if self.error is None:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
 
 
 def _has_other_leaves(result: Any) -> bool:

@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from compile_torch import compile_module, run
 from numpy.typing import NDArray
 
-from bridge.converters.tflite.ir import Graph, Op, Value, constant, integers
+from bridge.converters.tflite.ir import Graph, Op, ScaledConstant, Value, constant, integers
 from bridge.converters.tflite.serialize import write
 from bridge.converters.tflite.sizes import Dim
 from bridge.inspection import inspect
@@ -170,6 +170,46 @@ def test_a_constant_of_any_strides_is_stored_in_its_own_order(size: int, tmp_pat
         np.testing.assert_array_equal(result, given)
     # a matrix and its transpose begin at the same address
     assert len(doubled(square, square.T, tmp_path / "m.tflite")) == 2
+
+
+@pytest.mark.parametrize("size", [4, 300])
+def test_factors_are_multiplied_on_the_way_to_the_file(size: int, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    square = draw.random((size, size), dtype=np.float32)
+    factors = draw.random(size, dtype=np.float32)
+    for source in (square, square.T, square[::-1]):
+        for each in (factors, factors[:, None], factors[:1]):
+            scaled = ScaledConstant(source, each, name="scaled")
+            x = value("float32", size, size, name="x")
+            path = chain(tmp_path / "m.tflite", pointwise("ADD", x, scaled))
+            (result,) = invoke(path, np.zeros((size, size), np.float32))
+            np.testing.assert_array_equal(result, source * each)
+            assert scaled.is_open  # the product was nowhere as a whole
+
+
+@pytest.mark.parametrize("size", [4, 300])
+def test_a_product_is_stored_once_with_what_it_equals(size: int, tmp_path: Path) -> None:
+    square = np.arange(size * size, dtype=np.float32).reshape(size, size)
+    double = np.full(size, 2, np.float32)
+    x = value("float32", size, size, name="x")
+    one = pointwise("ADD", x, ScaledConstant(square, double, name="first"))
+    for second, count in (
+        (ScaledConstant(square * 2, double / 2, name="second"), 1),
+        (constant(square * 2, name="second"), 1),
+        (constant(square, name="second"), 2),
+    ):
+        path = chain(tmp_path / "m.tflite", one, pointwise("SUB", one.output, second))
+        assert sum(len(content) == square.nbytes for _, content in stored(path)) == count
+
+
+def test_a_file_that_is_mapped_stays_as_it_was(tmp_path: Path) -> None:
+    path = chain(tmp_path / "m.tflite", pointwise("EXP", value("float32", 2, name="x")))
+    interpreter = Interpreter(str(path))
+    compiled(path)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, np.zeros(2, np.float32))
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.get_tensor(1), [1, 1])
 
 
 def test_constants_lie_at_multiples_of_16_bytes(tmp_path: Path) -> None:

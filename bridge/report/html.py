@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -83,6 +84,7 @@ def _limits(document: Mapping[str, Any]) -> dict[tuple[float, float], list[str]]
     return found
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bridge.report", "templates"),

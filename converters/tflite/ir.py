@@ -72,6 +72,11 @@ class Value:
         """Number of elements, with the example inputs."""
         return elements(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its elements, with the example inputs."""
+        return self.elements * np.dtype(self.dtype).itemsize
+
     def size(self, axis: int) -> Size:
         """Size of an axis, which may count from the end."""
         return self.shape[axis]
@@ -79,6 +84,45 @@ class Value:
     def __repr__(self) -> str:
         sizes = ",".join(str(size) for size in self.shape)
         return f"<{'const ' if self.is_constant else ''}{self.name} {self.dtype}[{sizes}]>"
+
+
+class ScaledConstant(Value):
+    """A constant times factors, which are multiplied when somebody first reads its elements.
+
+    Whoever only writes them down multiplies block by block, so that weights of hundreds of MB need
+    no second place in memory.
+
+    Args:
+        source: Elements of the constant.
+        factors: What they are multiplied by, in the same type; they broadcast to ``source``.
+        name: Its name.
+    """
+
+    def __init__(self, source: Array, factors: Array, *, name: str = "") -> None:
+        self.source, self.factors = source, np.broadcast_to(factors, source.shape)
+        self._product: Array | None = None
+        super().__init__(shape=tuple(source.shape), dtype=source.dtype.name, name=name)
+
+    @property
+    def data(self) -> Array | None:
+        """The products."""
+        if self._product is None:
+            self._product = self.source * self.factors
+        return self._product
+
+    @data.setter
+    def data(self, data: Array | None) -> None:
+        self._product = data
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its elements are known: they are."""
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has asked for the products yet."""
+        return self._product is None
 
 
 @dataclass(eq=False)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ...tflite_versions import minimum_runtime, operator_version
-from .ir import Array, Graph, Op, Value
+from .blocks import blocks, same_bytes, sample
+from .ir import Graph, Op, Value
 from .operators import OPERATORS
 from .sizes import Dim
 
@@ -50,8 +51,7 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
     """Write a graph to a file.
 
     The tables are packed first, each constant with a vector of one byte; then the bytes follow, and
-    the tables are turned to them. No constant is copied on its way from its array to the file,
-    unless its strides demand it.
+    the tables are turned to them. No constant is copied as a whole on its way to the file.
 
     Args:
         graph: The main graph; every value of it has a name.
@@ -68,15 +68,17 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
     point = _point_outside if packer.outside else _point_inside
     places = list(_places(len(tables), packer.constants))
     point(tables, places)
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)  # a runtime that has mapped the old file keeps it
+    with path.open("xb") as file:
         file.write(tables)
         for start, content in places:
             head = b"" if packer.outside else struct.pack("<I", content.nbytes)
             file.write(b"\0" * (start - len(head) - file.tell()) + head)
-            file.write(_bytes(content))
+            for block in blocks(content):
+                file.write(block)
 
 
-def _places(end: int, constants: Sequence[Array]) -> Iterator[tuple[int, Array]]:
+def _places(end: int, constants: Sequence[Value]) -> Iterator[tuple[int, Value]]:
     """Decide where each constant lies: aligned, with room before it for its length."""
     for content in constants:
         end += _LENGTH
@@ -85,14 +87,14 @@ def _places(end: int, constants: Sequence[Array]) -> Iterator[tuple[int, Array]]
         end += content.nbytes
 
 
-def _point_inside(tables: memoryview, places: Sequence[tuple[int, Array]]) -> None:
+def _point_inside(tables: memoryview, places: Sequence[tuple[int, Value]]) -> None:
     """Turn the vector of each buffer to its bytes: an offset from the field to the length."""
     for table, (start, _) in zip(_buffers(tables), places, strict=False):
         position = table.Pos + table.Offset(_BUFFER_DATA_SLOT)
         struct.pack_into("<I", tables, position, start - _LENGTH - position)
 
 
-def _point_outside(tables: memoryview, places: Sequence[tuple[int, Array]]) -> None:
+def _point_outside(tables: memoryview, places: Sequence[tuple[int, Value]]) -> None:
     """Give each buffer the place of its bytes in the file."""
     for table, (start, content) in zip(_buffers(tables), places, strict=False):
         for slot, number in ((_BUFFER_OFFSET_SLOT, start), (_BUFFER_SIZE_SLOT, content.nbytes)):
@@ -107,17 +109,12 @@ def _buffers(tables: memoryview) -> list[Any]:
     return [model.Buffers(index)._tab for index in range(1, model.BuffersLength())]
 
 
-def _bytes(array: Array) -> memoryview:
-    """The elements of an array in their order, whatever its strides."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
 @dataclass
 class _Packer:
     """Builds the schema's objects."""
 
     graph: Graph
-    constants: list[Array] = field(default_factory=list)
+    constants: list[Value] = field(default_factory=list)
     outside: bool = False  # whether they are too large for a flatbuffer
 
     def __post_init__(self) -> None:
@@ -171,24 +168,25 @@ class _Packer:
         tensor.shape = [1 if isinstance(size, Dim) else size for size in value.shape]
         if not value.is_static:
             tensor.shapeSignature = [-1 if isinstance(size, Dim) else size for size in value.shape]
-        tensor.buffer = 0 if value.data is None else self._constant(value.data)
+        tensor.buffer = self._constant(value) if value.is_constant else 0
         return tensor
 
-    def _constant(self, data: Array) -> int:
-        if not data.size:
+    def _constant(self, value: Value) -> int:
+        """Number of the buffer of a constant, which it shares with those of equal bytes."""
+        if not value.elements:
             return 0
-        alike = self.buffers.setdefault(_sample(data), [])
+        alike = self.buffers.setdefault(sample(value), [])
         for index in alike:
-            if _bytes(self.constants[index - 1]) == _bytes(data):
+            if same_bytes(self.constants[index - 1], value):
                 return index
-        self.constants.append(data)
+        self.constants.append(value)
         alike.append(len(self.constants))
         return len(self.constants)
 
-    def _buffer(self, data: Array) -> Any:
+    def _buffer(self, value: Value) -> Any:
         buffer = self.schema.BufferT()
         if self.outside:
-            buffer.offset, buffer.size = _PLACEHOLDER, max(data.nbytes, _PLACEHOLDER)
+            buffer.offset, buffer.size = _PLACEHOLDER, max(value.nbytes, _PLACEHOLDER)
         else:
             buffer.data = np.zeros(1, np.uint8)
         return buffer
@@ -258,12 +256,6 @@ def _values(graph: Graph) -> Iterator[Value]:
         yield from (value for value in op.inputs if value is not None)
         yield from op.outputs
     yield from graph.outputs
-
-
-def _sample(data: Array) -> tuple[int, bytes]:
-    """Equal for constants whose bytes are equal, and cheap: a few elements stand for all."""
-    step = max(1, data.size // 64)
-    return data.nbytes, np.asarray(data.flat[::step]).tobytes()
 
 
 def _camel_case(name: str) -> str:

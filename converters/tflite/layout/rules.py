@@ -7,15 +7,15 @@ free choice has many labels; one that is bound to its axes (a convolution is NHW
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..ir import Op, Permutation, Value, constant, identity, integers, inverse
 from ..sizes import Dim
 from .axes import Groups, regrouped, same_memory
+from .renaming import Renaming, move_constants, names_no_axes, renaming_of
 
 Label = Permutation
 
@@ -74,7 +74,7 @@ class Along(Rule):
     """
 
     last: bool = False
-    rename: Callable[[Op, Permutation], None] | None = None
+    rename: Renaming | None = None
 
     @property
     def rank(self) -> int:
@@ -326,7 +326,7 @@ def rule_of(op: Op) -> Rule:
     rank = op.outputs[0].rank if op.outputs else 0
     if op.kind in POINTWISE:
         same = all(v.is_constant or v.rank in (0, rank) for v in inputs)
-        return Along(op, rename=_move_constants) if same else Rule(op)
+        return Along(op, rename=move_constants) if same else Rule(op)
     if op.kind in _LAST_AXIS:
         return Along(op, last=True)
     if op.kind in _REDUCTIONS:
@@ -338,100 +338,11 @@ def rule_of(op: Op) -> Rule:
     if op.kind == "FULLY_CONNECTED":
         keeps = inputs[0].rank == rank and not inputs[0].is_constant
         return (
-            Along(op, last=True, rename=_nothing) if keeps and inputs[1].is_constant else Rule(op)
+            Along(op, last=True, rename=names_no_axes)
+            if keeps and inputs[1].is_constant
+            else Rule(op)
         )
     if op.kind == "BATCH_MATMUL":
         return Multiplying(op) if all(v.rank == rank for v in inputs) else Rule(op)
-    rename = _RENAMING.get(op.kind)
-    if rename is not None and all(v.is_constant for v in inputs if v.rank != rank):
-        renamed = rename if _can_rename(op, inputs, rank) else None
-        return Along(op, rename=renamed) if renamed else Rule(op)
-    return Rule(op)
-
-
-def _can_rename(op: Op, inputs: Sequence[Value], rank: int) -> bool:
-    if op.kind == "CONCATENATION":
-        return True
-    if op.kind == "SPLIT":
-        return inputs[0].is_constant
-    if op.kind == "STRIDED_SLICE" and any(
-        op.options.get(name) for name in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    ):
-        return False
-    if op.kind == "GATHER" and (op.options.get("batch_dims") or inputs[1].rank != 1):
-        return False
-    return not inputs[0].is_constant and all(v.is_constant for v in inputs[1:])
-
-
-def _nothing(op: Op, order: Permutation) -> None:
-    """Weights and bias belong to the last axis, which stays."""
-
-
-def _move_constants(op: Op, order: Permutation) -> None:
-    """Lay constant operands out like the others."""
-    for index, value in enumerate(op.inputs):
-        if value is not None and value.data is not None and value.elements > 1:
-            full = value.data.reshape((1,) * (len(order) - value.rank) + value.data.shape)
-            op.inputs[index] = constant(full.transpose(order), name=value.name)
-
-
-def _rename_concatenation(op: Op, order: Permutation) -> None:
-    _move_constants(op, order)
-    op.options["axis"] = order.index(op.options["axis"] % len(order))
-
-
-def _rename_gather(op: Op, order: Permutation) -> None:
-    op.options["axis"] = order.index(op.options.get("axis", 0) % len(order))
-
-
-def _rename_split(op: Op, order: Permutation) -> None:
-    axis = op.inputs[0]
-    assert axis is not None
-    assert axis.data is not None
-    op.inputs[0] = constant(
-        np.array(order.index(int(axis.data.reshape(-1)[0]) % len(order)), np.int32)
-    )
-
-
-def _reorder_rows(*indices: int) -> Callable[[Op, Permutation], None]:
-    """For operands that have one entry (or one row) for each axis."""
-
-    def reorder(op: Op, order: Permutation) -> None:
-        for index in indices:
-            value = op.inputs[index]
-            assert value is not None
-            assert value.data is not None
-            op.inputs[index] = constant(value.data[list(order)])
-
-    return reorder
-
-
-def _rename_axis_operand(op: Op, order: Permutation) -> None:
-    value = op.inputs[1]
-    assert value is not None
-    assert value.data is not None
-    axes = [order.index(int(axis) % len(order)) for axis in value.data.reshape(-1)]
-    op.inputs[1] = constant(np.array(axes, np.int32).reshape(value.data.shape))
-
-
-def _rename_strided_slice(op: Op, order: Permutation) -> None:
-    _reorder_rows(1, 2, 3)(op, order)
-    for name in ("begin_mask", "end_mask"):
-        mask = op.options.get(name, 0)
-        op.options[name] = sum(1 << place for place, axis in enumerate(order) if mask >> axis & 1)
-
-
-_RENAMING: dict[str, Callable[[Op, Permutation], Any]] = {
-    "CONCATENATION": _rename_concatenation,
-    "SPLIT": _rename_split,
-    "SLICE": _reorder_rows(1, 2),
-    "STRIDED_SLICE": _rename_strided_slice,
-    "PAD": _reorder_rows(1),
-    "PADV2": _reorder_rows(1),
-    "MIRROR_PAD": _reorder_rows(1),
-    "TILE": _reorder_rows(1),
-    "BROADCAST_TO": _reorder_rows(1),
-    "REVERSE_V2": _rename_axis_operand,
-    "CUMSUM": _rename_axis_operand,
-    "GATHER": _rename_gather,
-}
+    rename = renaming_of(op)
+    return Along(op, rename=rename) if rename else Rule(op)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from ..ir import Graph, Value
+from ..ir import Graph, ScaledConstant, Value
 
 _SMALL = 1 << 12  # bytes up to which constants are compared by content
 
@@ -38,9 +38,12 @@ def share_subexpressions(graph: Graph) -> None:
 
 
 def _identity(value: Value | None) -> Hashable:
-    if value is None or value.data is None:
-        return value if value is None else id(value)
-    if value.data.nbytes <= _SMALL:
+    if value is None:
+        return None
+    if not value.is_constant or (isinstance(value, ScaledConstant) and value.nbytes > _SMALL):
+        return id(value)
+    assert value.data is not None
+    if value.nbytes <= _SMALL:
         return (value.dtype, value.data.shape, value.data.tobytes())
     pointer = value.data.__array_interface__["data"][0]
     return (value.dtype, value.data.shape, value.data.strides, pointer)

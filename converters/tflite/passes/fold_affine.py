@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir import Array, Graph, Op, Value, constant
+from ..ir import Array, Graph, Op, ScaledConstant, Value, constant
 from ..sizes import Dim
 
 # Operator → axis of the weights that belongs to the output channels.
@@ -123,8 +123,8 @@ def scale_weights(op: Op, factor: Array, term: Array) -> None:
     if (factor != 1).any():
         shape = [1] * weights.data.ndim
         shape[OUTPUT_AXIS[op.kind]] = channels
-        scaled = weights.data * factors.astype(np.float32).reshape(shape)
-        op.inputs[1] = constant(scaled, name=weights.name)
+        scales = factors.astype(np.float32).reshape(shape)
+        op.inputs[1] = ScaledConstant(weights.data, scales, name=weights.name)
     op.inputs[place] = constant((bias * factors + term.reshape(-1)).astype(np.float32))
 
 
@@ -256,11 +256,12 @@ def _absorb(reader: Op, value: Value, factor: Array, term: Array) -> None:
     terms = np.broadcast_to(term.reshape(-1), inputs)
     if terms.any():
         old = reader.inputs[2] if len(reader.inputs) > 2 else None
-        shifted = weights.data @ terms.astype(np.float32)
+        # in double precision, and without BLAS, whose threads cost more than this little product
+        shifted = np.einsum("ij,j->i", weights.data, terms, dtype=np.float64)
         if old is not None and old.data is not None:
             shifted = shifted + old.data
-        reader.inputs = [*reader.inputs[:2], constant(shifted)]
+        reader.inputs = [*reader.inputs[:2], constant(shifted.astype(np.float32))]
     if (factor != 1).any():
         factors = np.broadcast_to(factor.reshape(-1), inputs).astype(np.float32)
-        reader.inputs[1] = constant(weights.data * factors, name=weights.name)
+        reader.inputs[1] = ScaledConstant(weights.data, factors, name=weights.name)
     reader.inputs[0] = value

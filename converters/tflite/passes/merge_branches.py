@@ -147,9 +147,9 @@ def _branch(value: Value, source: dict[Value, Op], alone: set[Value]) -> _Branch
 
 def _convolution(op: Op, source: dict[Value, Op]) -> _Branch | None:
     operand, weights = op.inputs[0], op.inputs[1]
-    if operand is None or weights is None or weights.data is None or not has_weights(op):
+    if operand is None or weights is None or not has_weights(op):
         return None
-    kernel = (int(weights.data.shape[1]), int(weights.data.shape[2]))
+    kernel = (int(weights.shape[1]), int(weights.shape[2]))  # type: ignore[arg-type]
     strides = (op.options["stride_h"], op.options["stride_w"])
     if op.options["padding"] == "SAME":
         pads = []

@@ -175,14 +175,14 @@ class _Routes:
         if place != 0 or op.inputs[0] is None:
             return False
         if op.kind in ("CONV_2D", "FULLY_CONNECTED"):
-            whole = weights is not None and weights.data is not None
+            whole = weights is not None and weights.is_constant
             return whole and weights.shape[-1] == op.inputs[0].shape[-1]  # type: ignore[union-attr]
         if op.kind not in _CARRIERS or op.output in self.outputs:
             return False
         if op.kind == "PAD" and (weights is None or weights.data is None or weights.data[-1].any()):
             return False
         if op.kind == "DEPTHWISE_CONV_2D" and (
-            weights is None or weights.data is None or op.options.get("depth_multiplier", 1) != 1
+            weights is None or not weights.is_constant or op.options.get("depth_multiplier", 1) != 1
         ):
             return False
         return all(
