@@ -1,9 +1,10 @@
-"""Rows of non-maximum suppression."""
+"""Rows of non-maximum suppression and of regions of interest."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 from typing import Any
 
 import torch
@@ -11,6 +12,10 @@ import torch
 from . import Row, f32, i32
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_ROI_ALIGN = (
+    "(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
+    "int sampling_ratio, bool aligned) -> Tensor"
+)
 _libraries: list[torch.library.Library] = []  # an operator lives as long as its library
 
 
@@ -28,8 +33,48 @@ def suppressed(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) 
     return torch.tensor(kept, dtype=torch.int64)
 
 
-def declare_nms() -> None:
-    """Make ``torchvision::nms`` known, with a kernel, where torchvision's own is missing."""
+def aligned_regions(
+    x: torch.Tensor,
+    rois: torch.Tensor,
+    scale: float,
+    height: int,
+    width: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> torch.Tensor:
+    """torchvision's loops over regions, bins and samples, of float32 numbers."""
+    made = torch.zeros(len(rois), x.shape[1], height, width)
+    bins = torch.tensor([height, width])
+    for region, (image, *box) in enumerate(rois.tolist()):
+        left, top, right, bottom = torch.tensor(box) * scale - (0.5 if aligned else 0)
+        start, end = torch.stack([top, left]), torch.stack([bottom, right])
+        extent = end - start if aligned else (end - start).clamp_min(1)
+        step = extent / bins
+        grid = torch.full((2,), sampling_ratio) if sampling_ratio > 0 else step.ceil().long()
+        for place in itertools.product(range(height), range(width)):
+            samples = itertools.product(*map(range, grid.tolist()))
+            for sample in samples:
+                part = (torch.tensor(sample) + 0.5) * step / grid
+                at = start + torch.tensor(place) * step + part
+                made[region, :, *place] += _interpolated(x[int(image)], *at)
+        made[region] /= max(int(grid.prod()), 1)
+    return made
+
+
+def _interpolated(plane: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    height, width = plane.shape[1:]
+    if y < -1 or y > height or x < -1 or x > width:
+        return torch.zeros(len(plane))
+    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
+    top, left = int(y), int(x)
+    bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+    upper = plane[:, top, left] * (1 - (x - left)) + plane[:, top, right] * (x - left)
+    lower = plane[:, bottom, left] * (1 - (x - left)) + plane[:, bottom, right] * (x - left)
+    return upper * (1 - (y - top)) + lower * (y - top)
+
+
+def declare_operators() -> None:
+    """Make torchvision's operators known, with kernels, where its own are missing."""
     installed = importlib.util.find_spec("torchvision") is not None
     if installed:
         try:
@@ -42,6 +87,9 @@ def declare_nms() -> None:
     library.define("nms" + _SCHEMA)
     library.define("qnms" + _SCHEMA)
     library.impl("nms", suppressed, "CPU")
+    library.define("roi_align" + _ROI_ALIGN)
+    library.impl("roi_align", aligned_regions, "CPU")
+    library.impl("roi_align", _of_regions, "Meta")
     _libraries.append(library)
     if installed:
         importlib.import_module("torchvision")
@@ -53,7 +101,13 @@ def _any_number(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float)
     return boxes.new_empty([torch.library.get_ctx().new_dynamic_size()], dtype=torch.int64)
 
 
-declare_nms()
+def _of_regions(
+    x: torch.Tensor, rois: torch.Tensor, scale: float, height: int, width: int, *_: object
+) -> torch.Tensor:
+    return x.new_empty((rois.shape[0], x.shape[1], height, width))
+
+
+declare_operators()
 
 
 def corners(count: int, seed: int = 0) -> torch.Tensor:
@@ -82,6 +136,19 @@ def first(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> Any:
     return boxes[torch.ops.torchvision.nms(boxes, scores, threshold)[:10]]
 
 
+def regions(count: int, images: int = 1) -> torch.Tensor:
+    """Regions of images, some partly outside of a map of 10 x 12."""
+    numbers = i32(count, 1, low=0, high=images).float()
+    return torch.cat([numbers, corners(count) - 3], dim=1)
+
+
+def of_the_best(x: torch.Tensor, boxes: torch.Tensor, scores: torch.Tensor) -> Any:
+    """The features of as many boxes as suppression leaves."""
+    kept = boxes[torch.ops.torchvision.nms(boxes, scores, 0.4)]
+    kept = torch.cat([kept[:, :1] * 0, kept], dim=1)
+    return torch.ops.torchvision.roi_align(x, kept, 0.5, 3, 3, 2, True)
+
+
 # a third and a half overlap exactly, equal scores, boxes without area and with corners exchanged
 EXACT = torch.tensor([
     [0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.0], [1.0, 0.0, 3.0, 2.0], [0.0, 0.0, 2.0, 2.0],
@@ -89,6 +156,13 @@ EXACT = torch.tensor([
     [8.0, 8.0, 9.0, 9.0], [9.0, 8.0, 8.0, 9.0],
 ])  # fmt: skip
 SCORES = torch.tensor([0.5, 0.5, 0.5, 0.25, -1.0, 0.9, 0.5, -float("inf"), -3.0, 0.0])
+# beside the map, on its edge, without area, with corners exchanged, far larger than it
+STRANGE = torch.tensor([
+    [0, -9.0, -9.0, -3.0, -3.0], [0, -1.5, -2.0, 4.5, 3.0], [0, 3.0, 3.0, 3.0, 3.0],
+    [0, 6.0, 7.0, 2.0, 1.0], [0, -30.0, -20.0, 50.0, 40.0], [0, 2.0, 2.0, 13.0, 11.0],
+    [0, 8.0, 6.0, 16.0, 14.0], [0, 0.0, 0.0, 12.0, 10.0], [0, 5.25, 4.5, 5.5, 4.75],
+])  # fmt: skip
+MAP, MAPS = f32(1, 3, 10, 12), f32(2, 3, 10, 12)
 BOXES, LOTS = corners(12), corners(60)
 
 ROWS = [
@@ -110,4 +184,34 @@ ROWS = [
     Row("torchvision.nms", BOXES, f32(12), 1.0, unsupported="iou_threshold"),
     Row("torchvision.nms", BOXES, f32(12), -0.5, unsupported="iou_threshold"),
     Row("torchvision.nms", BOXES, f32(12), 0.5, dynamic={0: [0], 1: [0]}, unsupported="dets"),
+    *(
+        Row(
+            "torchvision.roi_align",
+            x,
+            boxes,
+            scale,
+            *bins,
+            samples,
+            aligned,
+            label=f"{label}-{scale}-{samples}-{aligned}",
+        )
+        for x, boxes, label in ((MAPS, regions(9, 2), "images"), (MAP, STRANGE, "strange"))
+        for scale, bins in ((1.0, (3, 4)), (0.5, (2, 2)))
+        for samples in (2, 3, -1)
+        for aligned in (False, True)
+    ),
+    Row("torchvision.roi_align", MAP, regions(1), 0.25, 7, 7, 0, False, label="one region"),
+    Row(
+        "torchvision.roi_align",
+        *(MAPS, regions(4, 2), 1.0, 2, 3, 2, True),
+        dynamic={1: [0]},
+        also=[[MAPS, regions(9, 2)]],
+    ),
+    Row(
+        "torchvision.roi_align",
+        *(MAPS, regions(4, 2), 1.0, 2, 3, -1, True),
+        dynamic={1: [0]},
+        also=[[MAPS, regions(9, 2)]],
+    ),
+    Row("torchvision.roi_align", MAP, BOXES, f32(12), call=of_the_best, label="after suppression"),
 ]

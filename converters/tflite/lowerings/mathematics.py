@@ -21,6 +21,12 @@ def erfc(ctx: Context, x: Value) -> Value:
     return approximate.erfc(ctx, ctx.cast(x, FLOAT))
 
 
+@lowers("aten.erfinv", "aten.special_erfinv")
+def erfinv(ctx: Context, x: Value) -> Value:
+    """erfinv(Tensor self) -> a fraction of polynomials in LOG(1 - x²)."""
+    return approximate.erfinv(ctx, ctx.cast(x, FLOAT))
+
+
 @lowers("aten.copysign")
 def copysign(ctx: Context, x: Value, other: Value | Number) -> Value:
     """copysign(Tensor self, Tensor other) -> ABS(x) · ±1."""
