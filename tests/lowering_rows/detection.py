@@ -9,12 +9,17 @@ from typing import Any
 
 import torch
 
-from . import Row, f32, i32
+from . import Row, const, f32, i32, truths
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _ROI_ALIGN = (
     "(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
     "int sampling_ratio, bool aligned) -> Tensor"
+)
+_DEFORM_CONV = (
+    "(Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt stride_h, "
+    "SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h, SymInt dilation_w, "
+    "SymInt groups, SymInt offset_groups, bool use_mask) -> Tensor"
 )
 _libraries: list[torch.library.Library] = []  # an operator lives as long as its library
 
@@ -73,6 +78,59 @@ def _interpolated(plane: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torc
     return upper * (1 - (y - top)) + lower * (y - top)
 
 
+def deformed(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    offset: torch.Tensor,
+    mask: torch.Tensor,
+    bias: torch.Tensor,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    groups: int,
+    offset_groups: int,
+    use_mask: bool,
+) -> torch.Tensor:
+    """torchvision's loops over cells, taps and groups of channels that share an offset."""
+    batch, channels = x.shape[:2]
+    out, _, tall, wide = weight.shape
+    rows, columns = offset.shape[2:]
+    made = torch.empty(batch, channels, tall, wide, rows, columns)
+    share = channels // offset_groups
+    for image, group, i, j, row, column in itertools.product(
+        *map(range, (batch, offset_groups, tall, wide, rows, columns))
+    ):
+        tap = (group * tall + i) * wide + j
+        y = row * stride_h - pad_h + i * dilation_h + offset[image, 2 * tap, row, column]
+        x_ = column * stride_w - pad_w + j * dilation_w + offset[image, 2 * tap + 1, row, column]
+        own = slice(group * share, (group + 1) * share)
+        value = _with_zeros_around(x[image, own], y, x_)
+        factor = mask[image, tap, row, column] if use_mask else 1
+        made[image, own, i, j, row, column] = value * factor
+    parts = made.reshape(batch, groups, -1, rows * columns)
+    product = weight.reshape(1, groups, out // groups, -1) @ parts
+    return product.reshape(batch, out, rows, columns) + bias.reshape(1, -1, 1, 1)
+
+
+def _with_zeros_around(plane: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    height, width = plane.shape[1:]
+    total = torch.zeros(len(plane))
+    for row, column in itertools.product(range(2), range(2)):
+        at_y, at_x = int(y.floor()) + row, int(x.floor()) + column
+        if 0 <= at_y < height and 0 <= at_x < width:
+            total += plane[:, at_y, at_x] * (1 - (y - at_y).abs()) * (1 - (x - at_x).abs())
+    return total
+
+
+def _empty_deformed(
+    x: torch.Tensor, weight: torch.Tensor, offset: torch.Tensor, *_: object
+) -> torch.Tensor:
+    return x.new_empty((x.shape[0], weight.shape[0], *offset.shape[2:]))
+
+
 def declare_operators() -> None:
     """Make torchvision's operators known, with kernels, where its own are missing."""
     installed = importlib.util.find_spec("torchvision") is not None
@@ -90,6 +148,9 @@ def declare_operators() -> None:
     library.define("roi_align" + _ROI_ALIGN)
     library.impl("roi_align", aligned_regions, "CPU")
     library.impl("roi_align", _of_regions, "Meta")
+    library.define("deform_conv2d" + _DEFORM_CONV)
+    library.impl("deform_conv2d", deformed, "CPU")
+    library.impl("deform_conv2d", _empty_deformed, "Meta")
     _libraries.append(library)
     if installed:
         importlib.import_module("torchvision")
@@ -136,6 +197,12 @@ def first(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> Any:
     return boxes[torch.ops.torchvision.nms(boxes, scores, threshold)[:10]]
 
 
+def offsets(*shape: int) -> torch.Tensor:
+    """Offsets of up to four cells, some of whole cells."""
+    moved = f32(*shape, low=-4.0, high=4.0)
+    return torch.where(truths(*shape), moved, moved.round())
+
+
 def regions(count: int, images: int = 1) -> torch.Tensor:
     """Regions of images, some partly outside of a map of 10 x 12."""
     numbers = i32(count, 1, low=0, high=images).float()
@@ -163,6 +230,7 @@ STRANGE = torch.tensor([
     [0, 8.0, 6.0, 16.0, 14.0], [0, 0.0, 0.0, 12.0, 10.0], [0, 5.25, 4.5, 5.5, 4.75],
 ])  # fmt: skip
 MAP, MAPS = f32(1, 3, 10, 12), f32(2, 3, 10, 12)
+NO_MASK = const(torch.zeros(2, 1))
 BOXES, LOTS = corners(12), corners(60)
 
 ROWS = [
@@ -212,6 +280,30 @@ ROWS = [
         *(MAPS, regions(4, 2), 1.0, 2, 3, -1, True),
         dynamic={1: [0]},
         also=[[MAPS, regions(9, 2)]],
+    ),
+    Row(
+        "torchvision.deform_conv2d",
+        *(f32(2, 4, 7, 6), const(f32(5, 4, 3, 3)), offsets(2, 18, 7, 6), NO_MASK, const(f32(5))),
+        *(1, 1, 1, 1, 1, 1, 1, 1, False),
+    ),
+    Row(
+        "torchvision.deform_conv2d",
+        *(f32(1, 4, 9, 7), const(f32(6, 2, 3, 2)), offsets(1, 24, 5, 4), f32(1, 12, 5, 4)),
+        *(const(f32(6)), 2, 1, 2, 0, 2, 3, 2, 2, True),
+        label="groups and mask",
+    ),
+    Row(
+        "torchvision.deform_conv2d",
+        *(f32(2, 3, 5, 5), const(f32(2, 3, 1, 1)), offsets(2, 2, 5, 5), f32(2, 1, 5, 5)),
+        *(const(f32(2)), 1, 1, 0, 0, 1, 1, 1, 1, True),
+        dynamic={0: [0], 1: [0], 2: [0]},
+        also=[[f32(3, 3, 5, 5), offsets(3, 2, 5, 5), f32(3, 1, 5, 5)]],
+    ),
+    Row(
+        "torchvision.deform_conv2d",
+        *(f32(2, 3, 5, 5), f32(2, 3, 1, 1), offsets(2, 2, 5, 5), NO_MASK, const(f32(2))),
+        *(1, 1, 0, 0, 1, 1, 1, 1, False),
+        unsupported="weight",
     ),
     Row("torchvision.roi_align", MAP, BOXES, f32(12), call=of_the_best, label="after suppression"),
 ]
