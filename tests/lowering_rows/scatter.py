@@ -25,6 +25,8 @@ OFTEN = i64(2048, low=0, high=1000)  # many cells more than once
 ROWS = [
     Row("aten.copy", f32(2, 3), f32(3)),
     Row("aten.copy", f32(2, 3), i64(2, 1)),
+    Row("aten.slice_scatter", f32(5), call=torch.vander, label="inside of vander"),
+    Row("aten.slice_scatter", f32(4), call=lambda x: torch.vander(x, 3, True), label="rising"),
     Row("aten.slice_scatter", f32(4, 5), f32(2, 5), 0, 1, 3),
     Row("aten.slice_scatter", f32(4, 5), f32(4, 2), 1, -2, LAST),
     Row("aten.slice_scatter", f32(4, 5), f32(4, 5), 1),
