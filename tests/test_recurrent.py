@@ -63,6 +63,20 @@ def test_a_tagger_is_small(tmp_path: Path) -> None:
     assert looped.path.stat().st_size < unrolled.path.stat().st_size
 
 
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_loop_of_small_cells_has_a_tenth_of_the_operators(
+    kind: type[torch.nn.RNNBase], bidirectional: bool, tmp_path: Path
+) -> None:
+    layer, steps = kind(24, 32, bidirectional=bidirectional), 32
+    x = torch.randn(steps, 1, 24)
+    looped = compile_module(layer, (x,), tmp_path / "looped.tflite")
+    unrolled = compile_module(
+        layer, (x,), tmp_path / "unrolled.tflite", options=CompileOptions(unroll=steps)
+    )
+    assert 10 * len(kinds(looped)) < len(kinds(unrolled))
+
+
 def test_few_steps_are_unrolled_unless_the_user_wants_a_loop(tmp_path: Path) -> None:
     tagger, x = Tagger(torch.nn.LSTM), torch.randn(1, 4, 8)
     by_rule = compile_module(tagger, (x,), tmp_path / "rule.tflite")

@@ -107,7 +107,7 @@ def _apply_bounds(graph: Graph) -> None:
     remove_dead_code(graph)
 
 
-def test_scores_are_masked_by_an_addition(tmp_path: Path) -> None:
+def test_scores_are_masked_by_a_minimum(tmp_path: Path) -> None:
     ctx, (scores, row) = context((1, 2, 3, 4), (1, 1, 3, 4))
     fill = ctx.constant(np.full((1, 1, 1, 1), LOWEST, np.float32))
     mask = condition(ctx, row)
@@ -116,6 +116,26 @@ def test_scores_are_masked_by_an_addition(tmp_path: Path) -> None:
     graph = check_pass(finish(ctx, first, second), mask_scores, tmp_path)
     assert kinds(graph).count("SELECT_V2") == 1
     assert only(graph, "SELECT_V2").output.shape == (1, 1, 3, 4)
+
+
+def test_an_infinite_mask_is_not_added(tmp_path: Path) -> None:
+    ctx, (scores, row) = context((1, 2, 3, 4), (1, 1, 3, 4))
+    numbers = [ctx.constant(np.full((1, 1, 1, 1), each, np.float32)) for each in (0.0, -np.inf)]
+    first = ctx.emit("ADD", scores, ctx.emit("SELECT_V2", condition(ctx, row), *numbers))
+    causal = np.where(np.tri(3, 4, dtype=bool), 0.0, -np.inf).astype(np.float32)
+    second = ctx.emit("ADD", ctx.constant(causal[None, None]), scores)
+    made = [ctx.emit("SOFTMAX", each) for each in (first, second)]
+    graph = check_pass(finish(ctx, *made), mask_scores, tmp_path)
+    remove_dead_code(graph)
+    assert kinds(graph) == ["GREATER", "SELECT_V2", "MINIMUM", "MINIMUM", "SOFTMAX", "SOFTMAX"]
+
+
+def test_a_mask_with_other_numbers_is_added(tmp_path: Path) -> None:
+    ctx, (scores,) = context((1, 2, 3, 4))
+    bias = np.where(np.tri(3, 4, dtype=bool), 0.5, -np.inf).astype(np.float32)
+    biased = ctx.emit("SOFTMAX", ctx.emit("ADD", scores, ctx.constant(bias[None, None])))
+    graph = check_pass(finish(ctx, biased), mask_scores, tmp_path)
+    assert kinds(graph) == ["ADD", "SOFTMAX"]
 
 
 def test_what_is_read_before_the_softmax_is_still_selected(tmp_path: Path) -> None:

@@ -24,6 +24,14 @@ _ERF_LIMIT = 3.9**2  # erf rounds to 1 beyond
 _ERFC = (-1.26542366, 0.998139883, 0.390861926, 0.0144854718, 0.0602310029, -0.190883085,
          -0.563020077, 1.05702132, -0.63862566, 0.137212917)  # fmt: skip
 
+# erfinv(x)/x in -log(1 - x²) up to 16, where float32 ends: numerator and denominator, 1e-8
+_ERFINV = (
+    (0.8862269520759583, 0.30654260516166687, 0.05958949029445648, 0.0077656167559325695,
+     0.0006438930286094546, 2.4311440938618034e-05),
+    (1.0, 0.08409726619720459, 0.03218924626708031, 0.0018770721508190036, 0.0001795284333638847,
+     1.290759314542811e-06),
+)  # fmt: skip
+
 
 def polynomial(ctx: Context, x: Value, coefficients: Sequence[float]) -> Value:
     """Evaluate a polynomial by Horner's rule; the coefficient of the lowest power comes first."""
@@ -121,3 +129,16 @@ def erfc(ctx: Context, x: Value) -> Value:
     tail = ctx.pointwise("MUL", inner, ctx.emit("EXP", exponent))
     side = sign(ctx, x)
     return ctx.pointwise("ADD", ctx.pointwise("SUB", 1.0, side), ctx.pointwise("MUL", side, tail))
+
+
+def erfinv(ctx: Context, x: Value) -> Value:
+    """``erf⁻¹(x)`` = x·P(w)/Q(w) with w = -log(1 - x²), infinite at ±1 and NaN beyond."""
+    rest = ctx.pointwise("MUL", ctx.pointwise("SUB", 1.0, x), ctx.pointwise("ADD", x, 1.0))
+    w = ctx.emit("NEG", ctx.emit("LOG", rest))
+    ratio = ctx.pointwise("DIV", *(polynomial(ctx, w, each) for each in _ERFINV))
+    inner = ctx.pointwise("MUL", x, ratio)
+    # selected, as LiteRT's own arithmetic makes infinities finite
+    for edge in (1.0, -1.0):
+        endless = ctx.filled((1,) * x.rank, edge * math.inf, x.dtype)
+        inner = ctx.emit("SELECT_V2", ctx.pointwise("EQUAL", x, edge), endless, inner)
+    return inner

@@ -50,6 +50,7 @@ class Context:
         options: What the user asked of the compiler.
         symbols: Symbol of a changing size → the graph input and the axis that have it.
         complexes: Values of complex numbers; their last axis has the real and the imaginary part.
+        distinct: Places in the planes of a tensor, of which no two in a plane are equal.
         contiguous: Whether the node's operands fill their memory in PyTorch, row by row from its
             start, which is what ``as_strided`` reads.
     """
@@ -61,6 +62,7 @@ class Context:
     results: list[Result] = field(default_factory=list)
     symbols: dict[Any, tuple[Value, int]] = field(default_factory=dict)
     complexes: set[Value] = field(default_factory=set)
+    distinct: set[Value] = field(default_factory=set)
     contiguous: bool = False
 
     @property

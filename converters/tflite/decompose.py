@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...mutation import written
 from .errors import Unsupported
 
 if TYPE_CHECKING:
@@ -47,7 +48,19 @@ def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
     try:
         with torch.no_grad(), mode:
             module = make_fx(run, decomposition_table=table)(*fakes)
+            if any(written(each) for each in module.graph.nodes):
+                # to views of what is read later, which a graph without mutation cannot follow
+                module = make_fx(torch.func.functionalize(module))(*fakes)
+                _drop_writes(module)
     except DataDependentOutputException as error:
         raise Unsupported("what PyTorch runs for it depends on the numbers it is given") from error
     calls = [each for each in module.graph.nodes if each.op == "call_function"]
     return None if any(each.target == target for each in calls) else module
+
+
+def _drop_writes(module: torch.fx.GraphModule) -> None:
+    """Remove dead views, and what copies results back to operands, which the caller does."""
+    for node in list(module.graph.nodes):
+        if written(node) and not node.users:
+            module.graph.erase_node(node)
+    module.graph.eliminate_dead_code()

@@ -26,6 +26,16 @@ ROWS = [
     Row("aten.diagonal_scatter", f32(3, 5), f32(3), 1),
     Row("aten.diagonal_scatter", f32(2, 5, 3), f32(2, 3), -1, 1, 2),
     Row("aten.diagonal_scatter", f32(4, 3, 4), f32(3, 4), 0, 2, 0),
+    *(
+        Row(
+            "aten.fill_diagonal_",
+            x,
+            call=lambda x, wrap=wrap: x.clone().fill_diagonal_(3, wrap),
+            label=f"wrap {wrap}",
+        )
+        for x in (f32(4, 4), f32(3, 5), f32(9, 3), f32(3, 3, 3), i64(8, 3))
+        for wrap in (False, True)
+    ),
     Row("aten.tril", f32(3, 4)),
     Row("aten.tril", f32(2, 3, 4), 1),
     Row("aten.tril", BROKEN),

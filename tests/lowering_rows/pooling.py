@@ -1,5 +1,7 @@
 """Pools with given windows."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
@@ -13,6 +15,18 @@ def _indices(x: torch.Tensor) -> torch.Tensor:
 def _first(*args: object) -> torch.Tensor:
     return torch.ops.aten.max_pool2d_with_indices(*args)[0]
 
+
+def pooled_and_back(*window: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Greatest cells, changed, in their places: kernel, stride and padding of the pool."""
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        best, places = functional.max_pool2d(x, *window, return_indices=True)
+        return functional.max_unpool2d(best * 2, places, *window, output_size=x.shape)
+
+    return call
+
+
+CELLS = torch.tensor([[0, 3], [9, 5]])  # of a plane, none twice
 
 ROWS = [
     Row("aten.max_pool2d", f32(2, 3, 8, 9), [2, 2]),
@@ -81,6 +95,24 @@ ROWS = [
     ),
     Row("aten.max_pool1d_with_indices", f32(2, 3, 9), [3], [2], [1]),
     Row("aten.max_pool3d_with_indices", f32(2, 3, 5, 7, 6), [3, 2, 3], [2, 2, 2], [1, 1, 0]),
+    Row("aten.max_unpool2d", f32(2, 3, 2, 2), CELLS.repeat(2, 3, 1, 1), [5, 4]),
+    Row("aten.max_unpool2d", f32(3, 2, 2), CELLS.repeat(3, 1, 1), [4, 4]),
+    Row(
+        "aten.max_unpool3d",
+        *(f32(2, 1, 1, 2, 2), CELLS.repeat(2, 1, 1, 1, 1), [2, 3, 4], [2, 2, 2], [0, 0, 0]),
+    ),
+    Row("aten.max_unpool2d", f32(2, 3, 8, 6), call=pooled_and_back(2), label="of its own pool"),
+    Row("aten.max_unpool2d", f32(2, 3, 7, 9), call=pooled_and_back(2, 3), label="spread"),
+    Row("aten.max_unpool2d", f32(1, 3, 7, 9), call=pooled_and_back(3, 2, 1), label="overlapping"),
+    Row(
+        "aten.max_unpool2d",
+        f32(2, 3, 8, 6),
+        call=pooled_and_back(2),
+        dynamic={0: [0]},
+        also=[[f32(5, 3, 8, 6)]],
+    ),
+    Row("aten.max_unpool2d", f32(1, 64, 56, 56), call=pooled_and_back(3, 2), label="overlapping"),
+    Row("aten.max_unpool2d", f32(1, 64, 56, 56), call=pooled_and_back(2), label="large"),
     Row("aten.avg_pool2d", f32(2, 3, 8, 9), [2, 2]),
     Row("aten.avg_pool2d", f32(1, 3, 8, 8), [3, 3], [2, 2], [1, 1]),
     Row("aten.avg_pool2d", f32(1, 3, 7, 7), [3, 3], [2, 2], [1, 1], False, False, label="same"),

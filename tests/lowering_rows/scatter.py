@@ -20,9 +20,13 @@ def write(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x
 
 
+OFTEN = i64(2048, low=0, high=1000)  # many cells more than once
+
 ROWS = [
     Row("aten.copy", f32(2, 3), f32(3)),
     Row("aten.copy", f32(2, 3), i64(2, 1)),
+    Row("aten.slice_scatter", f32(5), call=torch.vander, label="inside of vander"),
+    Row("aten.slice_scatter", f32(4), call=lambda x: torch.vander(x, 3, True), label="rising"),
     Row("aten.slice_scatter", f32(4, 5), f32(2, 5), 0, 1, 3),
     Row("aten.slice_scatter", f32(4, 5), f32(4, 2), 1, -2, LAST),
     Row("aten.slice_scatter", f32(4, 5), f32(4, 5), 1),
@@ -146,6 +150,9 @@ ROWS = [
     Row("aten.index_put", truths(4, 5), [at(3, 1)], truths(2, 5)),
     Row("aten.index_put", truths(4, 5), [at(3, 1)], truths(2, 5), True),
     Row("aten.index_put", f32(4096, 2), [torch.arange(2048).flip(0)], f32(2048, 2), label="many"),
+    Row("aten.index_put", f32(4096, 2), [OFTEN], torch.tensor(1.5), label="one number"),
+    Row("aten.index_put", i64(4096, 2), [OFTEN], torch.tensor(-3), label="one number"),
+    Row("aten.index_put", truths(4096, 2), [OFTEN], torch.tensor(True), label="one number"),
     Row(
         "aten.index_put",
         f32(4, 5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..context import Context
+from ..context import Context, Number
 from ..ir import Value
 from ..lowering import lowers
 from ..sizes import Size
@@ -28,6 +28,15 @@ def _extracted(ctx: Context, x: Value, offset: int, dim1: int, dim2: int) -> Val
     start = offset if offset >= 0 else -offset * columns
     count = ctx.static(ctx.shape[-1], "offset")
     return taken_every(ctx, flat, flat.rank - 1, start, count, columns + 1)
+
+
+@lowers("aten.fill_diagonal_")
+def fill_diagonal(ctx: Context, x: Value, fill_value: Number, wrap: bool = False) -> Value:
+    """fill_diagonal_(self, Scalar fill_value, bool wrap=False) -> SELECT_V2 by a constant mask."""
+    mask = np.zeros([ctx.static(size, "self") for size in x.shape], bool)
+    np.fill_diagonal(mask, True, wrap=wrap)
+    values = ctx.filled((1,) * x.rank, fill_value, x.dtype)
+    return ctx.emit("SELECT_V2", ctx.constant(mask), values, x)
 
 
 @lowers("aten.diag_embed")

@@ -70,6 +70,24 @@ def affine_grid_generator(
     return ctx.reshape(made, ctx.shape)
 
 
+def read_between(ctx: Context, x: Value, place: Value) -> Value:
+    """Read between cells, of which those outside are zero.
+
+    Args:
+        ctx: The context.
+        x: Of shape ``[N, C, height, width]``.
+        place: Where, counted in cells, x before y: ``[N, 1, points, 2]``.
+
+    Returns:
+        ``[N, points, C]``.
+    """
+    sizes = [ctx.static(size, "input") for size in x.shape[2:]]
+    rule = _Rule(sizes=sizes[::-1], padding=_ZEROS, align_corners=False)
+    cells, weights = _bilinear(ctx, rule.inside(ctx, place), rule)
+    last = ctx.pad(ctx.channels_last(x), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    return _sample(ctx, last, ctx.pointwise("ADD", cells, 1.0), weights)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Rule:
     """Where the cells are, along all axes in the grid's order.
@@ -136,6 +154,11 @@ def _taps(
     place = rule.inside(ctx, place)
     if interpolation_mode == _NEAREST:
         return ctx.emit("ROUND", place), None
+    return _bilinear(ctx, place, rule)
+
+
+def _bilinear(ctx: Context, place: Value, rule: _Rule) -> tuple[Value, Value]:
+    """The cells on both sides of places, and how much of each."""
     first = ctx.emit("FLOOR", place)
     second = rule.until_end(ctx, ctx.pointwise("ADD", first, 1.0))
     part = ctx.pointwise("SUB", place, first)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import approximations as approximate
 from ..context import Context, Number
 from ..dtypes import FLOAT, is_float
@@ -21,6 +23,12 @@ def erfc(ctx: Context, x: Value) -> Value:
     return approximate.erfc(ctx, ctx.cast(x, FLOAT))
 
 
+@lowers("aten.erfinv", "aten.special_erfinv")
+def erfinv(ctx: Context, x: Value) -> Value:
+    """erfinv(Tensor self) -> a fraction of polynomials in LOG(1 - x²)."""
+    return approximate.erfinv(ctx, ctx.cast(x, FLOAT))
+
+
 @lowers("aten.copysign")
 def copysign(ctx: Context, x: Value, other: Value | Number) -> Value:
     """copysign(Tensor self, Tensor other) -> ABS(x) · ±1."""
@@ -33,6 +41,15 @@ def copysign(ctx: Context, x: Value, other: Value | Number) -> Value:
 def signbit(ctx: Context, x: Value) -> Value:
     """signbit(Tensor self) -> LESS(x, 0), of floats by ±1 so that -0 has one."""
     return ctx.pointwise("LESS", approximate.signed_one(ctx, x) if is_float(x.dtype) else x, 0)
+
+
+@lowers("aten.angle")
+def angle(ctx: Context, x: Value) -> Value:
+    """angle(Tensor self) -> SELECT_V2: pi below 0, NaN of NaN, else 0."""
+    x = ctx.cast(x, FLOAT)
+    pi, zero = (ctx.filled((1,) * x.rank, number, FLOAT) for number in (math.pi, 0))
+    other = ctx.emit("SELECT_V2", ctx.emit("EQUAL", x, x), zero, x)
+    return ctx.emit("SELECT_V2", ctx.pointwise("LESS", x, 0.0), pi, other)
 
 
 @lowers("aten.heaviside")

@@ -11,7 +11,9 @@ from ..context import Context, Number
 from ..dtypes import is_float
 from ..errors import unsupported
 from ..ir import Array, Value
-from ..sizes import Size, ceil_div
+from ..sizes import Size, ceil_div, product
+from .indexing import calculated, counted
+from .scatter import sums_at
 from .windows import Window, add_batch, drop_batch, every, lowers_axes, per_axis, slide
 
 
@@ -51,7 +53,35 @@ def max_pool_with_indices(
     sizes = [ctx.static(size, "self") for size in batch.shape[2:]]
     cells = [_cells(window, size) for window, size in zip(windows, sizes, strict=True)]
     results = [max_over(ctx, batch, windows), argmax_over(ctx, batch, cells)]
-    return [drop_batch(ctx, each, x, axes) for each in results]
+    best, places = (drop_batch(ctx, each, x, axes) for each in results)
+    if all(window.stride >= window.kernel and window.dilation == 1 for window in windows):
+        ctx.distinct.add(places)
+    return [best, places]
+
+
+@lowers_axes("aten.max_unpool{}d", axes=(2, 3))
+def max_unpool(
+    ctx: Context,
+    x: Value,
+    indices: Value,
+    output_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (),
+    *,
+    axes: int,
+) -> Value:
+    """max_unpool2d(self, indices, output_size) -> SCATTER_ND, if no place comes twice."""
+    del stride, padding  # PyTorch takes the places from the indices alone
+    planes, cells = product(x.shape[:-axes]), product(ctx.shape[-axes:])
+    count = product(x.shape[-axes:])
+    first = calculated(ctx, "MUL", counted(ctx, planes), ctx.size_scalar(cells))
+    rows = ctx.emit("ADD", ctx.reshape(indices, (planes, count)), ctx.reshape(first, (planes, 1)))
+    rows, numbers = (ctx.reshape(each, (planes * count,)) for each in (rows, x))
+    whole = (planes * cells,)
+    if indices in ctx.distinct:
+        return ctx.reshape(sums_at(ctx, rows, numbers, whole), ctx.shape)
+    zeros = ctx.filled(whole, 0, x.dtype)
+    return ctx.reshape(ctx.call("aten.index_put", zeros, [rows], numbers), ctx.shape)
 
 
 @lowers_axes("aten.avg_pool{}d")

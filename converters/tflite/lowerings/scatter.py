@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..context import Context, Number
-from ..dtypes import INTEGER
+from ..dtypes import INTEGER, is_float
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
@@ -246,15 +246,23 @@ def index_put(
 
 
 def _put_at(ctx: Context, x: Value, axis: int, rows: Value, updates: Value) -> Value:
-    """As ``replaced``; for many rows as PyTorch allows, which lets equal ones mean anything."""
+    """As ``replaced``; of many rows, those of one cell give the mean.
+
+    PyTorch says which it is only if they are equal.
+    """
     extent, count = x.shape[axis], rows.shape[0]
     if rows.data is not None or example(extent * count) <= _MOST_COMPARISONS:
         return replaced(ctx, x, axis, rows, updates)
     order, back = _to_front(x.rank, axis)
     front, table = permuted(ctx, updates, order), permuted(ctx, x, order)
-    written = sums_at(ctx, rows, ctx.filled(rows.shape, 1, INTEGER), (extent,))
-    there = ctx.reshape(ctx.pointwise("GREATER", written, 0), (extent, *(1,) * (x.rank - 1)))
-    return permuted(ctx, chosen(ctx, there, sums_at(ctx, rows, front, table.shape), table), back)
+    column = (extent, *(1,) * (x.rank - 1))
+    times = sums_at(ctx, rows, ctx.filled(rows.shape, 1, INTEGER), (extent,))
+    times = ctx.reshape(times, column)
+    made = sums_at(ctx, rows, front, table.shape)
+    if x.dtype != "bool":
+        divisor = ctx.cast(ctx.pointwise("MAXIMUM", times, 1), x.dtype)
+        made = ctx.pointwise("DIV" if is_float(x.dtype) else "FLOOR_DIV", made, divisor)
+    return permuted(ctx, chosen(ctx, ctx.pointwise("GREATER", times, 0), made, table), back)
 
 
 @lowers("aten._index_put_impl")
