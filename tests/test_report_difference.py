@@ -137,6 +137,14 @@ def test_what_is_no_regression_is_still_told(edit: Callable[[Document], Any]) ->
     assert bool(told) is not small_loss
 
 
+def test_agreement_on_other_inputs_is_told_and_not_judged() -> None:
+    after = changed(lambda d: target(d).update(top1_agreement=0.98))
+    assert regressions(after)
+    after["validation"]["inputs"].update(samples=32)
+    assert regressions(after) == []
+    assert "top-1 agreement, on other inputs" in [each.what for each in differences(GOOD, after)]
+
+
 def test_layers_are_paired_by_their_place_when_their_names_moved() -> None:
     before, after = report_documents.report(), report_documents.wrong_epsilon()
     for layer in after["layers"]:

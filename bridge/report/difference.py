@@ -104,6 +104,7 @@ def _targets(
     for name, line in old.items():
         if name in new:
             yield from _target(line, new[name], limits)
+            yield from _agreement(line, new[name], comparable=_inputs(before) == _inputs(after))
         elif not any(line.format == each.format and not each.runtime for each in new.values()):
             yield Change(
                 kind="verdict",
@@ -150,19 +151,6 @@ def _target(old: TargetLine, new: TargetLine, limits: Tolerances) -> Iterator[Ch
         ("ρ accumulated, largest", old.ratio, new.ratio),
     ):
         yield from _growth(what, new.name, was, now, limits)
-    for what, was, now in (
-        ("top-1 agreement", old.top1, new.top1),
-        ("accuracy", old.accuracy, new.accuracy),
-    ):
-        if was is not None and now is not None and was != now:
-            yield Change(
-                kind="drift",
-                subject=new.name,
-                what=what,
-                before=percent_text(was),
-                after=percent_text(now),
-                judgement=_judged(now < was - _LEAST_SHARE, now > was),
-            )
     if old.runtime != new.runtime and old.runtime and new.runtime:
         yield Change(
             kind="version",
@@ -207,6 +195,24 @@ def _drop(
             judgement=_judged(lost > 0, lost < 0),
             layer=layer,
         )
+
+
+def _agreement(old: TargetLine, new: TargetLine, *, comparable: bool) -> Iterator[Change]:
+    """Shares of samples; those of other samples are no better and no worse."""
+    for what, was, now in (
+        ("top-1 agreement", old.top1, new.top1),
+        ("accuracy", old.accuracy, new.accuracy),
+    ):
+        if was is not None and now is not None and was != now:
+            worse, better = now < was - _LEAST_SHARE, now > was
+            yield Change(
+                kind="drift",
+                subject=new.name,
+                what=what if comparable else f"{what}, on other inputs",
+                before=percent_text(was),
+                after=percent_text(now),
+                judgement=_judged(worse, better) if comparable else Judgement.CHANGED,
+            )
 
 
 def _growth(
