@@ -17,6 +17,7 @@ from ..report import html_report, report_document, stored_artifacts
 from ..samples import Domain, ImageOptions, Samples, draw_samples
 from ..sources import Source
 from ..validators.alignment import align, can_align
+from ..validators.quantization.recipe import recipe_of
 from ..validators.running import Runner
 from ..worker import Limits, WorkFailure, WorkPool
 from .assessing import assess
@@ -323,7 +324,7 @@ def foreign_artifact(path: Path, source: Signature) -> Artifact:
         inputs=_corresponding("input", path, source.inputs, found.signature.inputs),
         outputs=_corresponding("output", path, source.outputs, found.signature.outputs),
     )
-    return Artifact(
+    artifact = Artifact(
         format=format_named(found.format.name),
         path=path,
         sha256=found.sha256,
@@ -332,6 +333,7 @@ def foreign_artifact(path: Path, source: Signature) -> Artifact:
         producer=found.producer,
         producer_version=found.producer_version,
     )
+    return replace(artifact, precision=recipe_of(artifact).precision)
 
 
 def _corresponding(

@@ -20,9 +20,11 @@ from ...worker import WorkFailure
 from ...worker.failure import describe, failure
 from ..histogram import Histogram, error_histogram
 from ..metrics import measure
-from ..running import Run, Runner, artifact_inputs
+from ..quantization.affine import dequantized, quantized
+from ..running import Run, Runner, artifact_inputs, to_source_axes
 from ..runtime import RUNTIMES, Runtime, fed_name
 from ..runtimes.eager import EagerSession
+from .emulation import Emulation, EmulationSession, emulation
 from .noise import BASELINES, moved_row, perturbed_samples, rms_error
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
@@ -168,7 +170,7 @@ class _ChunkMeasurer:
         try:
             record.observer_effect = self._differs(subject, run)
             record.seconds = sum(run.seconds)
-            noise = self._noise_floors(subject.artifact.precision, tuple(shown), {})
+            noise = self._noise_floors(subject.artifact, tuple(shown), {})
             for layer, place in shown.items():
                 record.layers[layer] = self._accumulated(layer, place, run, noise.get(layer, []))
             record.isolation = self._isolate(subject, shown, feeding, run, record)
@@ -224,7 +226,7 @@ class _ChunkMeasurer:
         except WorkFailure as error:
             return f"the pieces of the model do not run: {error}"
         try:
-            noise = self._noise_floors(subject.artifact.precision, tuple(shown), fed)
+            noise = self._noise_floors(subject.artifact, tuple(shown), fed)
             pieces: dict[str, LayerRecord] = {}
             for layer, place in shown.items():
                 row = record.layers[layer]
@@ -264,14 +266,17 @@ class _ChunkMeasurer:
                 continue
             actual = run.arrays.taps[str(place.tensor)]
             expected = self._expected(layer)
-            if expected.dtype.kind == "f" and actual.dtype.kind != "f":
-                continue  # stored in another form, such as quantized
+            code = run.quantization.get(str(place.tensor))
+            if expected.dtype.kind == "f" and actual.dtype.kind != "f" and code is None:
+                continue  # stored in another form
             shaped = in_artifact_form(place, expected, actual.shape)
             if shaped is None:
                 continue
+            stored = feeds.setdefault(str(place.tensor), quantized(shaped, code, actual.dtype))
+            # the baselines get what the integers stand for
+            kept = to_source_axes(dequantized(stored, code), place.permutation) if code else expected
             with np.errstate(over="ignore", invalid="ignore"):
-                feeds.setdefault(str(place.tensor), shaped.astype(actual.dtype))
-                fed[layer] = expected.astype(types[layer])
+                fed[layer] = kept.reshape(expected.shape).astype(types[layer])
         return feeds, fed
 
     def _expected(self, layer: str) -> NDArray[Any]:
@@ -288,18 +293,21 @@ class _ChunkMeasurer:
         return self._truth.tap(str(place.tensor), place.permutation)
 
     def _noise_floors(
-        self, precision: str, layers: tuple[str, ...], fed: Arrays
+        self, artifact: Artifact, layers: tuple[str, ...], fed: Arrays
     ) -> dict[str, list[list[float]]]:
         """Layer → RMS errors of each baseline, alone where layers are fed, else run through."""
         if not self.measurer.separable:
             return {}
-        key = (precision, (*layers, "fed", *fed))
+        emulated = emulation(artifact, self.measurer.source)
+        if emulated is not None and fed:
+            emulated = emulated.ranging(layers, self._expected)
+        key = (artifact.sha256 if emulated else artifact.precision, (*layers, "fed", *fed))
         if key not in self._noise:
-            self._noise[key] = self._measured_noise(precision, layers, fed)
+            self._noise[key] = self._measured_noise(artifact.precision, emulated, layers, fed)
         return self._noise[key]
 
     def _measured_noise(
-        self, precision: str, layers: tuple[str, ...], fed: Arrays
+        self, precision: str, emulated: Emulation | None, layers: tuple[str, ...], fed: Arrays
     ) -> dict[str, list[list[float]]]:
         """Run the baselines here and measure each layer where it lies: nothing is written."""
         places = self.measurer.source.layer_map.mapped()
@@ -310,12 +318,15 @@ class _ChunkMeasurer:
             for name, array in fed.items()
         ]
         for baseline in BASELINES[precision]:
-            session = RUNTIMES.get(baseline.runtime)().open(self.measurer.source, list(names), cuts)
+            runtime = emulated or RUNTIMES.get(baseline.runtime)()
+            session = runtime.open(self.measurer.source, list(names), cuts)
             assert isinstance(session, EagerSession)
             for errors in floors.values():
                 errors.append([])
             for index in range(self.chunk.stop - self.chunk.start):
                 inputs = self._baseline_inputs(fed, index, moved=baseline.perturbed)
+                if isinstance(session, EmulationSession):
+                    inputs = session.begin(inputs, index)
 
                 def see(name: str, actual: NDArray[Any], index: int = index) -> None:
                     error = rms_error(self._expected(names[name])[index], actual)

@@ -40,6 +40,9 @@ BASELINES: dict[str, tuple[Baseline, ...]] = {
         Baseline(runtime="eager-float32-sequential", perturbed=True),
     ),
     "float16": (Baseline(runtime="eager-float16-weights", perturbed=True),),
+    # what they round to is in the file: see emulation.py
+    "int8": (Baseline(runtime="eager-float32-sequential"),),
+    "int8-weights": (Baseline(runtime="eager-float32-sequential"),),
 }
 
 

@@ -54,9 +54,8 @@ class _Eager(Runtime):
     def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
         import torch
 
-        status = artifact.path.stat()
         runner = NodeRunner(
-            _program(artifact.path, status.st_mtime_ns, status.st_size),
+            program_of(artifact.path),
             taps=taps,
             cuts=[each.name for each in cuts],
             path=artifact.path,
@@ -78,6 +77,12 @@ def _onednn(enabled: bool) -> Iterator[None]:
         yield
     finally:
         torch._C._set_mkldnn_enabled(before)
+
+
+def program_of(path: Path) -> torch.export.ExportedProgram:
+    """Return a captured program; whoever runs it does not change it."""
+    status = path.stat()
+    return _program(path, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=1)
