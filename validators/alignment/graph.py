@@ -22,6 +22,7 @@ class Tolerance:
         contradicts: Above it, values that agreed on one input do not on another.
         alike: Tensors whose errors differ by less than this factor agree equally well.
         closer: A role must agree that much better than the value that should be there.
+        defects: Most layers without an agreeing tensor that are looked into.
     """
 
     agrees: float
@@ -30,15 +31,16 @@ class Tolerance:
     contradicts: float
     alike: float
     closer: float
+    defects: int
 
 
 # float16 weights and approximate kernels stay below what agrees; rounding is that of float32
 FLOATS = Tolerance(
-    agrees=2e-3, rounding=1e-5, moments=0.01, contradicts=2e-2, alike=30.0, closer=30.0
+    agrees=2e-3, rounding=1e-5, moments=0.01, contradicts=2e-2, alike=30.0, closer=30.0, defects=12
 )
-# steps of 1/255 of a range that a few values need all of
+# steps of 1/255 of a range that a few values need all of; what is fused may seem a defect
 INTEGERS = Tolerance(
-    agrees=0.08, rounding=0.08, moments=0.05, contradicts=0.25, alike=3.0, closer=3.0
+    agrees=0.08, rounding=0.02, moments=0.05, contradicts=0.25, alike=3.0, closer=2.0, defects=60
 )
 
 

@@ -29,7 +29,6 @@ _NEAR = 0.35  # relative RMS error of a defect that leaves a layer recognisable
 _FARTHEST = 0.75  # and of one that is the only operator of its kind; unlike values are at 1 or more
 _VERY_NEAR = 0.03  # and of one whose operator is of another kind
 _CLEARER = 3.0  # the next best tensor must be that much further away
-_MOST_DEFECTS = 12  # that are looked into, at the cost of several layers each
 _LONGEST_CHAIN = 6
 _MOST_TRIED = 6
 
@@ -60,7 +59,9 @@ class Missing:
             return None
         actual = pair.layout.restore(self._matcher.probes.read(pair.key, 0), value.shape)
         error = difference(value, actual)
-        evidence = Evidence.VALUES if error <= self._matcher.graph.tolerance.agrees else pair.evidence
+        evidence = (
+            Evidence.VALUES if error <= self._matcher.graph.tolerance.agrees else pair.evidence
+        )
         return replace(pair, error=error, evidence=evidence)
 
     def resolve(
@@ -80,7 +81,8 @@ class Missing:
         tolerance = self._matcher.graph.tolerance
         if agreement <= tolerance.rounding:
             return None
-        if self._defects >= _MOST_DEFECTS:  # a file of other weights, say: no role can be told
+        # each costs several layers; in a file of other weights, say, no role can be told
+        if self._defects >= tolerance.defects:
             return None
         self._defects += 1
         if math.isinf(agreement):

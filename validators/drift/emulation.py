@@ -69,12 +69,14 @@ class Emulation:
         inputs: Name of the source's input → how it is rounded.
         ranges: Layer → ``[K, 2]``: for each input the least and the largest value over all the
             other ones, where layers run alone.
+        averages: Likewise, the averages of their least and of their largest values.
     """
 
     results: Mapping[str, Rounding] = field(default_factory=dict)
     weights: Mapping[str, Weights] = field(default_factory=dict)
     inputs: Mapping[str, Stored] = field(default_factory=dict)
     ranges: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    averages: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def ranging(self, layers: Iterable[str], truth: Callable[[str], NDArray[Any]]) -> Emulation:
         """Return the same with the ranges of each layer's values.
@@ -83,14 +85,14 @@ class Emulation:
             layers: The layers.
             truth: Gives the reference's values of one, ``[K, *shape]``.
         """
-        ranges = {}
+        ranges, averages = {}, {}
         for layer in layers:
             rounding = self.results.get(layer)
             if rounding is not None and rounding.stored is not None:
                 values = truth(layer)
                 if values.dtype.kind == "f" and values.size:
-                    ranges[layer] = _ranges_of_the_others(values)
-        return replace(self, ranges=ranges)
+                    ranges[layer], averages[layer] = _ranges_of_the_others(values)
+        return replace(self, ranges=ranges, averages=averages)
 
     def open(
         self, source: Artifact, taps: Sequence[str], cuts: Sequence[TensorSpec]
@@ -154,15 +156,20 @@ class EmulationSession(EagerSession):
         super().__init__(source, cuts, runner, onednn=True)
         self._emulated = emulated
         self._sample = 0
+        self._ranges = emulated.ranges
 
-    def begin(self, inputs: Mapping[str, NDArray[Any]], sample: int) -> dict[str, NDArray[Any]]:
+    def begin(
+        self, inputs: Mapping[str, NDArray[Any]], sample: int, *, averaged: bool
+    ) -> dict[str, NDArray[Any]]:
         """Return the inputs of one sample as the file keeps them; it is the next to run.
 
         Args:
             inputs: The source's inputs, and what the cut layers' readers are fed.
             sample: Its number.
+            averaged: Whether layers alone have the averaged ranges.
         """
         self._sample = sample
+        self._ranges = self._emulated.averages if averaged else self._emulated.ranges
         stored = self._emulated.inputs
         return {
             name: _kept(array, stored[name]) if name in stored else array
@@ -174,7 +181,7 @@ class EmulationSession(EagerSession):
         found = self._emulated.results.get(node.name)
         if found is None or found.stored is None or not _is_float(value):
             return value
-        ranges = self._emulated.ranges.get(node.name)
+        ranges = self._ranges.get(node.name)
         if ranges is not None and not found.is_settled:
             return _needed(value, ranges[self._sample], found)
         return value.new_tensor(_kept(value.numpy(), found.stored))
@@ -237,20 +244,25 @@ class _Operands:
         self._before.clear()
 
 
-def _ranges_of_the_others(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Least and largest value ``[K, 2]`` over all samples but each one; a single one has its own.
+def _ranges_of_the_others(
+    values: NDArray[Any],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest value ``[K, 2]`` of all samples but each one; a single one has its own.
 
-    What is not finite does not count.
+    What is not finite does not count, and zero always belongs to them.
+
+    Returns:
+        Over all of them, and on average.
     """
     rows = values.reshape(len(values), -1)
     finite = np.isfinite(rows)
-    low = np.where(finite, rows, np.inf).min(axis=1)
-    high = np.where(finite, rows, -np.inf).max(axis=1)
-    others = ~np.eye(len(rows), dtype=bool) if len(rows) > 1 else np.ones((1, 1), bool)
-    return np.stack(
-        [np.where(others, low, np.inf).min(axis=1), np.where(others, high, -np.inf).max(axis=1)],
-        axis=1,
-    )
+    low = np.where(finite, rows, 0.0).min(axis=1)
+    high = np.where(finite, rows, 0.0).max(axis=1)
+    count = len(rows)
+    others = ~np.eye(count, dtype=bool) if count > 1 else np.ones((1, 1), bool)
+    extremes = (np.where(others, low, 0.0).min(axis=1), np.where(others, high, 0.0).max(axis=1))
+    averages = (others @ low / others.sum(axis=1), others @ high / others.sum(axis=1))
+    return np.stack(extremes, axis=1), np.stack(averages, axis=1)
 
 
 def _kept(array: NDArray[Any], stored: Stored) -> NDArray[Any]:
@@ -260,16 +272,14 @@ def _kept(array: NDArray[Any], stored: Stored) -> NDArray[Any]:
     return representable(array[np.newaxis], stored.quantization, stored.dtype)[0]
 
 
-def _needed(
-    value: torch.Tensor, needed: NDArray[np.float64], found: Rounding
-) -> torch.Tensor:
+def _needed(value: torch.Tensor, needed: NDArray[np.float64], found: Rounding) -> torch.Tensor:
     """Values clamped to a range and rounded to the steps that it needs, zero being one of them.
 
     Those of 16 bits are symmetric. Several roundings in a row are as one with steps wider by the
     root of their number.
     """
     assert found.stored is not None
-    low, high = min(float(needed[0]), 0.0), max(float(needed[1]), 0.0)
+    low, high = float(needed[0]), float(needed[1])
     bits = 8 * np.dtype(found.stored.dtype).itemsize
     if bits > 8:
         low, high = -max(-low, high), max(-low, high)
