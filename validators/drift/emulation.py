@@ -1,17 +1,17 @@
 """The source as a good quantized file of it would compute: the noise floor of integers.
 
 Run through, every layer is rounded as the file's own tensor is, saturation included: what differs
-from that is an error of the implementation. Alone, a layer is rounded and clamped as if its range had been
-measured on the other inputs, and not as the file does it, so that a scale that is far too wide, or
-one that saturates, is an error of the layer that has it. In both, what a layer reads is what the
-file can store.
+from that is an error of the implementation. Alone, a layer is rounded and clamped as if its range
+had been measured on the other inputs, and not as the file does it, so that a scale that is far too
+wide, or one that saturates, is an error of the layer that has it. In both, what a layer reads is
+what the file can store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -121,7 +121,8 @@ def emulation(artifact: Artifact, source: Artifact) -> Emulation | None:
     places = artifact.layer_map.mapped()
     ends = {str(place.tensor) for place in places.values()}
     clusters = fused_clusters(artifact, source.spine)
-    results, weights = {}, {}
+    results: dict[str, Rounding] = {}
+    weights: dict[str, Weights] = {}
     for layer, place in places.items():
         found, roundings = recipe.piece(str(place.tensor), ends)
         results[layer] = Rounding(
@@ -217,16 +218,18 @@ class _Operands:
 
     def before(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
         """Put rounded weights, and dynamically rounded activations, in place."""
+        import torch
+
         found = self._weights.get(node.name)
         operator = operator_name(node.target).rpartition(".")[2]
         if found is None or node.op != "call_function":
             return
         place, axis = _WEIGHTS.get(operator, (-1, 0))
         for position, read in enumerate(node.args):
-            value = values.get(read)  # type: ignore[call-overload]
-            if not _is_float(value) or value.numel() < 2:
+            value = values.get(read) if isinstance(read, torch.fx.Node) else None
+            if not isinstance(read, torch.fx.Node) or not _is_float(value) or value.numel() < 2:
                 continue
-            constant = read.name not in self._live  # type: ignore[union-attr]
+            constant = read.name not in self._live
             if constant and position == place:
                 rounded = _symmetric(value, found.bits, axis if found.per_channel else None)
             elif constant and operator in _CONSTANT_OPERANDS:
@@ -235,8 +238,8 @@ class _Operands:
                 rounded = _symmetric(value, 8, None)
             else:
                 continue
-            self._before[read] = value  # type: ignore[index]
-            values[read] = rounded  # type: ignore[index]
+            self._before[read] = value
+            values[read] = rounded
 
     def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
         """Put back the values as they were."""
@@ -269,7 +272,8 @@ def _kept(array: NDArray[Any], stored: Stored) -> NDArray[Any]:
     """One sample as a tensor of integers keeps it; the layout of a single scale does not matter."""
     if stored.quantization.axis is not None:
         return array
-    return representable(array[np.newaxis], stored.quantization, stored.dtype)[0]
+    kept: NDArray[Any] = representable(array[np.newaxis], stored.quantization, stored.dtype)[0]
+    return kept
 
 
 def _needed(value: torch.Tensor, needed: NDArray[np.float64], found: Rounding) -> torch.Tensor:
@@ -286,11 +290,12 @@ def _needed(value: torch.Tensor, needed: NDArray[np.float64], found: Rounding) -
     if not 0 < high - low < np.inf:
         return value
     step = (high - low) / (2.0**bits - 1) * max(1, found.roundings) ** 0.5
-    return (value.clamp(low, high) / step).round() * step
+    rounded: torch.Tensor = (value.clamp(low, high) / step).round() * step
+    return rounded
 
 
 def _symmetric(value: torch.Tensor, bits: int, axis: int | None) -> torch.Tensor:
-    """Values rounded to ``2 ** bits - 1`` steps around zero, for each index of an axis or in all."""
+    """Values rounded to steps around zero, of one width or of one for each index of an axis."""
     largest = value.abs()
     if axis is None:
         largest = largest.max()
@@ -298,10 +303,11 @@ def _symmetric(value: torch.Tensor, bits: int, axis: int | None) -> torch.Tensor
         axes = [each for each in range(value.ndim) if each != axis % value.ndim]
         largest = largest.amax(axes, keepdim=True) if axes else largest
     step = largest / (2 ** (bits - 1) - 1)
-    return (value / step.clamp(min=1e-30)).round() * step
+    rounded: torch.Tensor = (value / step.clamp(min=1e-30)).round() * step
+    return rounded
 
 
-def _is_float(value: Any) -> bool:
+def _is_float(value: Any) -> TypeGuard[torch.Tensor]:
     import torch
 
     return isinstance(value, torch.Tensor) and value.is_floating_point()
