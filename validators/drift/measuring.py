@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...artifact import Artifact, TensorSpec
 from ...errors import BridgeError
+from ...formats import EXPORTED
 from ...layers import Place
 from ...outcome import Stage
 from ...samples import Samples
@@ -25,7 +26,15 @@ from ..running import Run, Runner, artifact_inputs, to_source_axes
 from ..runtime import RUNTIMES, Runtime, fed_name
 from ..runtimes.eager import EagerSession
 from .emulation import Emulation, EmulationSession, emulation
-from .noise import BASELINES, moved_row, perturbed_samples, rms_error
+from .noise import (
+    BASELINES,
+    OWN_BASELINES,
+    moved_row,
+    perturbed,
+    perturbed_samples,
+    rms_error,
+    rms_errors,
+)
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
 
@@ -262,7 +271,9 @@ class _ChunkMeasurer:
         spine = self.measurer.source.spine
         types = {each.id: each.dtype for each in spine.layers} if spine else {}
         for layer, place in places.items():
-            if layer not in self.measurer.separable or types[layer] not in _FED_TYPES:
+            # a file may not say the types of its values: then they are those that it has in float32
+            kind = types[layer] or _narrow(self._expected(layer).dtype)
+            if layer not in self.measurer.separable or kind not in _FED_TYPES:
                 continue
             actual = run.arrays.taps[str(place.tensor)]
             expected = self._expected(layer)
@@ -278,7 +289,7 @@ class _ChunkMeasurer:
                 to_source_axes(dequantized(stored, code), place.permutation) if code else expected
             )
             with np.errstate(over="ignore", invalid="ignore"):
-                fed[layer] = kept.reshape(expected.shape).astype(types[layer])
+                fed[layer] = kept.reshape(expected.shape).astype(kind)
         return feeds, fed
 
     def _expected(self, layer: str) -> NDArray[Any]:
@@ -300,12 +311,40 @@ class _ChunkMeasurer:
         """Layer → RMS errors of each baseline, alone where layers are fed, else run through."""
         if not self.measurer.separable:
             return {}
+        if self.measurer.source.format != EXPORTED:
+            return self._own_noise(artifact.precision, layers, fed)
         emulated = emulation(artifact, self.measurer.source)
         if emulated is not None and fed:
             emulated = emulated.ranging(layers, self._expected)
         key = (artifact.sha256 if emulated else artifact.precision, (*layers, "fed", *fed))
         if key not in self._noise:
             self._noise[key] = self._measured_noise(artifact.precision, emulated, layers, fed)
+        return self._noise[key]
+
+    def _own_noise(
+        self, precision: str, layers: tuple[str, ...], fed: Arrays
+    ) -> dict[str, list[list[float]]]:
+        """Run the source in its own runtime, where that lives; it knows float32 only."""
+        if precision != "float32":
+            return {}
+        key = (precision, (*layers, "fed", *fed))
+        if key not in self._noise:
+            places = self.measurer.source.layer_map.mapped()
+            names = {layer: str(places[layer].tensor) for layer in layers}
+            floors: dict[str, list[list[float]]] = {layer: [] for layer in layers}
+            for baseline in OWN_BASELINES[self.measurer.source.format.name]:
+                moved = baseline.perturbed
+                run = self.measurer.runner.run(
+                    RUNTIMES.get(baseline.runtime)(),
+                    self.measurer.source,
+                    perturbed_samples(self._samples()) if moved else self._samples(),
+                    list(names.values()),
+                    perturbed(fed) if moved else fed,
+                )
+                for layer, name in names.items():
+                    floors[layer].append(rms_errors(self._expected(layer), run.tap(name)))
+                run.discard()
+            self._noise[key] = floors
         return self._noise[key]
 
     def _measured_noise(
@@ -353,6 +392,10 @@ class _ChunkMeasurer:
             row = np.asarray(array[index])
             given[fed_name(name)] = moved_row(name, row) if moved else row
         return given
+
+
+def _narrow(dtype: np.dtype[Any]) -> str:
+    return "float32" if dtype.kind == "f" else dtype.name
 
 
 def in_source_form(place: Place, run: Run) -> NDArray[Any]:

@@ -52,6 +52,16 @@ BASELINES: dict[str, tuple[Baseline, ...]] = {
 }
 
 
+# of a source that is no captured program: its own runtime, and what it makes of other roundings
+OWN_BASELINES: dict[str, tuple[Baseline, ...]] = {
+    "onnx": (Baseline(runtime="onnxruntime"), Baseline(runtime="onnxruntime", perturbed=True)),
+    "torchscript": (
+        Baseline(runtime="torchscript"),
+        Baseline(runtime="torchscript", perturbed=True),
+    ),
+}
+
+
 def perturbed_samples(samples: Samples) -> Samples:
     """Return samples with each floating point input moved by one unit roundoff."""
     return replace(samples, arrays=perturbed(samples.arrays))
