@@ -26,15 +26,9 @@ from ..running import Run, Runner, artifact_inputs, to_source_axes
 from ..runtime import RUNTIMES, Runtime, fed_name
 from ..runtimes.eager import EagerSession
 from .emulation import Emulation, EmulationSession, emulation
-from .noise import (
-    BASELINES,
-    OWN_BASELINES,
-    moved_row,
-    perturbed,
-    perturbed_samples,
-    rms_error,
-    rms_errors,
-)
+from .forms import in_artifact_form, in_source_form
+from .noise import BASELINES, moved_row, perturbed_samples, rms_error
+from .own_noise import own_noise
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
 
@@ -324,27 +318,15 @@ class _ChunkMeasurer:
     def _own_noise(
         self, precision: str, layers: tuple[str, ...], fed: Arrays
     ) -> dict[str, list[list[float]]]:
-        """Run the source in its own runtime, where that lives; it knows float32 only."""
+        """The noise of a source that is no captured program; it knows float32 only."""
         if precision != "float32":
             return {}
         key = (precision, (*layers, "fed", *fed))
         if key not in self._noise:
-            places = self.measurer.source.layer_map.mapped()
-            names = {layer: str(places[layer].tensor) for layer in layers}
-            floors: dict[str, list[list[float]]] = {layer: [] for layer in layers}
-            for baseline in OWN_BASELINES[self.measurer.source.format.name]:
-                moved = baseline.perturbed
-                run = self.measurer.runner.run(
-                    RUNTIMES.get(baseline.runtime)(),
-                    self.measurer.source,
-                    perturbed_samples(self._samples()) if moved else self._samples(),
-                    list(names.values()),
-                    perturbed(fed) if moved else fed,
-                )
-                for layer, name in names.items():
-                    floors[layer].append(rms_errors(self._expected(layer), run.tap(name)))
-                run.discard()
-            self._noise[key] = floors
+            measurer, truth = self.measurer, {layer: self._expected(layer) for layer in layers}
+            self._noise[key] = own_noise(
+                measurer.runner, measurer.source, self._samples(), truth, fed
+            )
         return self._noise[key]
 
     def _measured_noise(
@@ -396,34 +378,3 @@ class _ChunkMeasurer:
 
 def _narrow(dtype: np.dtype[Any]) -> str:
     return "float32" if dtype.kind == "f" else dtype.name
-
-
-def in_source_form(place: Place, run: Run) -> NDArray[Any]:
-    """Return a layer's tensor ``[K, *shape]`` in the source's axes."""
-    return run.tap(str(place.tensor), place.permutation)
-
-
-def in_artifact_form(
-    place: Place, values: NDArray[Any], shape: tuple[int, ...]
-) -> NDArray[Any] | None:
-    """Return a layer's values ``[K, *shape]`` as its artifact holds them.
-
-    Args:
-        place: Where the layer is.
-        values: In the source's axes.
-        shape: ``[K, *shape]`` of the artifact's tensor.
-
-    Returns:
-        The values; ``None`` if they do not fit that shape.
-    """
-    if values.size != int(np.prod(shape)):
-        return None
-    permutation = place.permutation
-    if permutation is None or len(shape) != len(permutation) + 1:
-        return values.reshape(shape) if place.reshaped or values.shape == shape else None
-    own = [shape[0], *(0 for _ in permutation)]
-    for position, axis in enumerate(permutation):
-        own[axis + 1] = shape[position + 1]
-    if tuple(own) != values.shape and not place.reshaped:
-        return None
-    return values.reshape(own).transpose(0, *(axis + 1 for axis in permutation))
