@@ -6,6 +6,7 @@ import math
 import sys
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -266,6 +267,10 @@ def test_the_validator_names_three_faults_and_is_silent_on_the_good_file(
     assert [each["top1"] for each in records.values()] == [True] * 3
 
 
+class Result(NamedTuple):
+    logits: Tensor
+
+
 class Named(nn.Module):
     """A result that is named, as in the outputs of a Hugging Face model."""
 
@@ -273,8 +278,8 @@ class Named(nn.Module):
         super().__init__()
         self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 4)
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"logits": self.second(nn.functional.gelu(self.first(x)))}
+    def forward(self, x: Tensor) -> Result:
+        return Result(logits=self.second(nn.functional.gelu(self.first(x))))
 
 
 @pytest.mark.parametrize("carrier", ["→ onnx", "→ tflite"])
