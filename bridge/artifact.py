@@ -126,7 +126,8 @@ class Artifact:
         layer_map: Where each layer of the spine is in it.
         spine: The layers themselves, on the artifact that defines them; ``None`` on the others.
         notes: What the hop has to say about it, for the report.
-        precision: Precision of its numbers, by which it is judged: ``float32`` or ``float16``.
+        precision: Precision of its numbers, by which it is judged: ``float32``, ``float16``,
+            ``int8`` (activations too) or ``int8-weights``.
     """
 
     format: Format

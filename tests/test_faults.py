@@ -6,6 +6,7 @@ import math
 import sys
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 from faults import effects, models, scores, seeding
 from faults.changes import changed_array, shifted_slice
-from faults.formats import opened
+from faults.formats import opened, target_of
 from faults.judging import Judgement, Row
 from faults.kinds import KINDS, kind_named
 
@@ -264,3 +265,36 @@ def test_the_validator_names_three_faults_and_is_silent_on_the_good_file(
     assert len(records) == 4
     assert records.pop(f"good|net|{carrier}")["alarms"] == []
     assert [each["top1"] for each in records.values()] == [True] * 3
+
+
+class Result(NamedTuple):
+    logits: Tensor
+
+
+class Named(nn.Module):
+    """A result that is named, as in the outputs of a Hugging Face model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Result:
+        return Result(logits=self.second(nn.functional.gelu(self.first(x))))
+
+
+@pytest.mark.parametrize("carrier", ["→ onnx", "→ tflite"])
+def test_a_conversion_fault_is_followed_to_outputs_of_another_name(
+    carrier: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(3)
+    seeder = converted(Named(), torch.randn(1, 6), tmp_path)
+    found = fault(seeder, "GELU variant", carrier)
+    assert found is not None
+    injected = seeder.injected(found)
+    good = seeder.subject.artifacts[target_of(carrier)]
+    assert injected.signature is not None
+    assert good.signature.outputs[0].name == "logits"
+    assert injected.signature.outputs[0].name != "logits"
+    others = {f"good|net|{each}" for each in FORMATS}
+    (record,) = dict(scores.scores(seeder, [found], dict.fromkeys(others))).values()
+    assert record["top1"]

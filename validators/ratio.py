@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-UNIT_ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11}
+# of quantized files, that of the floats within them: the steps of integers are in the noise
+UNIT_ROUNDOFF = {
+    "float32": 2.0**-24,
+    "float16": 2.0**-11,
+    "int8": 2.0**-24,
+    "int8-weights": 2.0**-24,
+}
 
 _RESAMPLES = 1000
 _SEED = 20_240_229

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,19 @@ from ..formats import EXPORTED, ONNX, TORCHSCRIPT, Format
 from ..layers import Spine
 from ..live import LiveModel, output_names, tensors_of
 from ..samples import Samples
+from ..worker import WorkFailure
 from .drift.plan import separable
 from .running import Run, Runner
 from .runtime import RUNTIMES, RunResult
+from .runtimes.torchscript import load
 from .taps.exported import load_program
+from .taps.torchscript_double import separable_values
 
-_RUNTIME_OF: dict[Format, str] = {
-    EXPORTED: "eager-float64",
-    ONNX: "onnxruntime",
-    TORCHSCRIPT: "torchscript",
+# the first that runs makes the truth; those that are not of float64 only where no other does
+_RUNTIMES_OF: dict[Format, tuple[str, ...]] = {
+    EXPORTED: ("eager-float64",),
+    ONNX: ("onnxruntime-float64", "onnx-evaluator-float64", "onnxruntime"),
+    TORCHSCRIPT: ("torchscript-float64", "torchscript"),
 }
 
 
@@ -48,31 +53,53 @@ class Reference:
 
 
 def reference_runtime(format_: Format) -> str:
-    """Return the runtime that makes the truth for a source of a format."""
-    return _RUNTIME_OF[format_]
+    """Return the runtime that makes the truth for a source of a format, if it can."""
+    return _RUNTIMES_OF[format_][0]
 
 
-def artifact_reference(runner: Runner, artifact: Artifact, samples: Samples) -> Reference:
-    """Run a source artifact: an exported program in float64, an ONNX or TorchScript file as it is.
+def artifact_reference(
+    runner: Runner,
+    artifact: Artifact,
+    samples: Samples,
+    say: Callable[[str], None] = lambda text: None,
+) -> Reference:
+    """Run a source artifact in float64; an ONNX or TorchScript file that cannot, as it is.
+
+    Args:
+        runner: Runs it.
+        artifact: The source.
+        samples: Inputs.
+        say: Told why a way to run it in float64 is not taken.
 
     Raises:
         WorkFailure: It does not run.
     """
     assert artifact.spine is not None
-    runtime = RUNTIMES.get(reference_runtime(artifact.format))()
+    *wide, last = (RUNTIMES.get(name)() for name in _RUNTIMES_OF[artifact.format])
+    chosen, whole = last, None
+    for runtime in wide:
+        try:
+            chosen, whole = runtime, runner.run(runtime, artifact, samples)
+            break
+        except WorkFailure as error:
+            say(f"reference: not in {runtime.title}: {error.message}")
+            chosen = last
     return Reference(
-        runtime=runtime.name,
+        runtime=chosen.name,
         outputs=artifact.signature.outputs,
         spine=artifact.spine,
-        whole=runner.run(runtime, artifact, samples),
+        whole=whole or runner.run(chosen, artifact, samples),
         source=artifact,
-        separable=_separable(artifact),
+        separable=_separable(artifact) if chosen.reference_only else frozenset(),
     )
 
 
 def _separable(artifact: Artifact) -> frozenset[str]:
-    if artifact.format != EXPORTED:
-        return frozenset()
+    """The layers that may be run alone."""
+    if artifact.format == ONNX:  # nothing in it writes to what it reads
+        return frozenset(artifact.spine.ids() if artifact.spine else ())
+    if artifact.format == TORCHSCRIPT:
+        return frozenset(separable_values(load(artifact)))
     return frozenset(separable(load_program(artifact.path)))
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifact import Artifact, Signature, TensorSpec
+from ..artifact import Artifact, Quantization, Signature, TensorSpec
 from ..samples import Samples
 from ..worker import WorkPool
+from .quantization.affine import dequantized, quantized
+from .quantization.recipe import recipe_of
 from .runtime import RunResult, Runtime, fed_name, read_results, runtime_job, store_inputs
 
 
@@ -22,7 +24,9 @@ class Run:
     """What running an artifact over K samples gave.
 
     Attributes:
-        arrays: Outputs and inner tensors by the artifact's names, each ``[K, *shape]``.
+        arrays: Outputs and inner tensors by the artifact's names, each ``[K, *shape]``, as they
+            are stored.
+        quantization: What the integers of inner tensors stand for, by name.
         folder: Where they lie on disk.
         version: Version of the runtime.
         load_seconds: Time to load the artifact.
@@ -31,6 +35,7 @@ class Run:
     """
 
     arrays: RunResult
+    quantization: Mapping[str, Quantization] = field(default_factory=dict)
     folder: Path | None = None
     version: str = ""
     load_seconds: float = 0.0
@@ -38,8 +43,9 @@ class Run:
     deterministic: bool | None = None
 
     def output(self, spec: TensorSpec) -> NDArray[Any]:
-        """Return an output ``[K, *shape]`` in the source's axes."""
-        return to_source_axes(self.arrays.outputs[spec.name], spec.permutation)
+        """Return an output ``[K, *shape]`` in the source's axes; integers become real values."""
+        real = dequantized(self.arrays.outputs[spec.name], spec.quantization)
+        return to_source_axes(real, spec.permutation)
 
     def discard(self) -> None:
         """Free the disk; the arrays cannot be read any more."""
@@ -47,8 +53,9 @@ class Run:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def tap(self, tensor: str, permutation: tuple[int, ...] | None = None) -> NDArray[Any]:
-        """Return an inner tensor ``[K, *shape]`` in the source's axes."""
-        return to_source_axes(self.arrays.taps[tensor], permutation)
+        """Return an inner tensor ``[K, *shape]`` in the source's axes; integers become real."""
+        real = dequantized(self.arrays.taps[tensor], self.quantization.get(tensor))
+        return to_source_axes(real, permutation)
 
 
 @dataclass(kw_only=True)
@@ -116,8 +123,10 @@ class Runner:
         )
         shutil.rmtree(inputs)
         arrays = read_results(results)
+        known = recipe_of(artifact).tensors if taps else {}
         run = Run(
             folder=results,
+            quantization={name: each.quantization for name, each in known.items()},
             arrays=arrays,
             version=facts["version"],
             load_seconds=facts["load_seconds"],
@@ -162,4 +171,6 @@ def to_source_axes(stacked: NDArray[Any], permutation: tuple[int, ...] | None) -
 def _for_artifact(stacked: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     if spec.permutation is not None:
         stacked = stacked.transpose(0, *(axis + 1 for axis in spec.permutation))
+    if spec.quantization is not None:
+        stacked = quantized(stacked, spec.quantization, spec.dtype)
     return np.ascontiguousarray(stacked.astype(spec.dtype, copy=False))

@@ -48,6 +48,12 @@ THRESHOLDS: dict[str, Thresholds] = {
     "float16": Thresholds(
         warn_db=45.0, fail_db=30.0, isolated_db=55.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.995
     ),
+    "int8": Thresholds(
+        warn_db=20.0, fail_db=10.0, isolated_db=30.0, warn_ratio=2.5, fail_ratio=5.0, top1=0.98
+    ),
+    "int8-weights": Thresholds(
+        warn_db=25.0, fail_db=15.0, isolated_db=35.0, warn_ratio=2.5, fail_ratio=5.0, top1=0.99
+    ),
 }
 
 _ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.NOT_RUN, Verdict.FAIL)

@@ -96,6 +96,7 @@ class CapturedProgram(FaultyFile):
             return Injected(
                 content=artifact.path.read_bytes(),
                 layer_map=artifact.layer_map,
+                signature=artifact.signature,
                 renamed={
                     str(place.tensor): str(artifact.layer_map.place(layer).tensor)
                     for layer, place in self.good.mapped().items()

@@ -96,8 +96,7 @@ def scores(
                 injected = seeder.injected(fault)
                 path = Path(scratch) / f"{number_}{good.path.suffix}"
                 path.write_bytes(injected.content)
-                bad = at(good, path)
-                artifacts.append(replace(bad, layer_map=injected.places(good.layer_map)))
+                artifacts.append(at(injected.artifact(good), path))
             for name, judgement in zip(names, judge.judge(artifacts), strict=True):
                 fault = wanted[name]
                 if fault is None:

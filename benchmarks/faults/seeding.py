@@ -175,7 +175,7 @@ class Seeder:
             return "does not run"
         names = [injected.renamed.get(each, each) for each in watched]
         try:
-            made = effects.run(artifact, injected.content, *given, names)
+            made = effects.run(injected.artifact(artifact), injected.content, *given, names)
         except Exception:  # noqa: BLE001 - each runtime has errors of its own
             return "does not run"
         bad = dict(zip(watched, made.values(), strict=True))

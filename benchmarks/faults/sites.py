@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bridge.artifact import Artifact, Signature
 from bridge.layers import LayerMap
 
 from .kinds import Edit, FaultKind
@@ -58,11 +59,26 @@ class Injected:
         content: The file.
         renamed: Tensors of the good file → their names in this one, where those differ.
         layer_map: Where the layers are in this one, if it is not by that.
+        signature: Inputs and outputs of this one, in the order of the good file's, if a conversion
+            may have named them otherwise.
     """
 
     content: bytes
     renamed: Mapping[str, str] = field(default_factory=dict)
     layer_map: LayerMap | None = None
+    signature: Signature | None = None
+
+    def artifact(self, good: Artifact) -> Artifact:
+        """Return the good artifact with the tensors of this file; the path is still the good one's.
+
+        Args:
+            good: The good artifact.
+        """
+        return replace(
+            good,
+            layer_map=self.places(good.layer_map),
+            signature=self.signature or good.signature,
+        )
 
     def places(self, good: LayerMap) -> LayerMap:
         """Return where the layers are in this file, from where they are in the good one."""

@@ -22,7 +22,14 @@ BACKENDS = (CPU, GPU)
 SAFETY = 4.0
 FLOOR_UNITS = 4.0
 
-_UNIT_ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11}
+# the GPU delegate computes with quantized weights in its own precision, whose error is smaller
+# than that of their steps
+_UNIT_ROUNDOFF = {
+    "float32": 2.0**-24,
+    "float16": 2.0**-11,
+    "int8": 2.0**-11,
+    "int8-weights": 2.0**-11,
+}
 _GPU_PRECISION = "float16"  # of the GPU delegate, unless it is told otherwise
 
 
@@ -65,7 +72,7 @@ def tolerances(
         reference: ``[K, *shape]`` golden values before they were rounded to ``dtype``; for a
             quantized output in its steps.
         dtype: Element type of the output.
-        precision: Precision of the model: ``float32`` or ``float16``.
+        precision: Precision of the model, such as ``float32`` or ``int8``.
         measured: Drift on each runtime and set of inputs that it was measured on.
 
     Raises:

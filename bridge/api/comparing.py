@@ -134,9 +134,9 @@ def _reference(
 ) -> Reference:
     say(f"reference: {samples.count} samples")
     if source.artifact is not None:
-        return artifact_reference(runner, source.artifact, samples)
+        return artifact_reference(runner, source.artifact, samples, say)
     if captured is not None and captured.made is not None and captured.made.artifact is not None:
-        return artifact_reference(runner, captured.made.artifact, samples)
+        return artifact_reference(runner, captured.made.artifact, samples, say)
     assert source.live is not None
     try:
         return live_reference(runner, source.live, first.signature, samples)

@@ -19,7 +19,7 @@ from ..formats import EXPORTED
 from ..layers import Layer, Spine
 from ..program import operator_name
 from ..samples import Samples
-from ..validators.drift.measuring import in_artifact_form
+from ..validators.drift.forms import in_artifact_form
 from ..validators.drift.noise import BASELINES, rms_errors
 from ..validators.drift.plan import separable
 from ..validators.reference import reference_runtime
@@ -140,6 +140,9 @@ def blame_drift(
         raise UsageError(f"layer {chosen!r} was not run alone in {target}")
     artifacts = folder_artifacts(folder, manifest)
     source = folder_source(manifest, artifacts)
+    precision = artifacts[targets[target]["format"]].precision
+    if precision.startswith("int8"):
+        raise UsageError(f"{target} is quantized ({precision}): its pieces cannot be written yet")
     if source.artifact is None or source.artifact.format != EXPORTED:
         raise SourceError(f"{folder} has no captured program, so layers have no reference alone")
     with (

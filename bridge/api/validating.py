@@ -14,6 +14,7 @@ from ..inspection import inspect
 from ..report import html_report, report_document, stored_artifacts
 from ..samples import Samples
 from ..validators.alignment import align, can_align
+from ..validators.quantization.recipe import recipe_of
 from ..validators.running import Runner
 from ..worker import Limits, WorkFailure, WorkPool
 from .assessing import assess
@@ -258,7 +259,7 @@ def foreign_artifact(path: Path, source: Signature) -> Artifact:
         inputs=_corresponding("input", path, source.inputs, found.signature.inputs),
         outputs=_corresponding("output", path, source.outputs, found.signature.outputs),
     )
-    return Artifact(
+    artifact = Artifact(
         format=format_named(found.format.name),
         path=path,
         sha256=found.sha256,
@@ -267,6 +268,7 @@ def foreign_artifact(path: Path, source: Signature) -> Artifact:
         producer=found.producer,
         producer_version=found.producer_version,
     )
+    return replace(artifact, precision=recipe_of(artifact).precision)
 
 
 def _corresponding(

@@ -96,11 +96,11 @@ def _spec(tensor: Any, name: str) -> TensorSpec:
         name=name,
         shape=tuple(None if size < 0 else size for size in sizes),
         dtype=name_of(tensor.Type(), tensor_types()),
-        quantization=_quantization(tensor.Quantization()),
+        quantization=quantization_of(tensor.Quantization()),
     )
 
 
-def _quantization(stored: Any) -> Quantization | None:
+def quantization_of(stored: Any) -> Quantization | None:
     """Scales and zero points; a record of observed ranges only is not a quantization."""
     if stored is None or not stored.ScaleLength():
         return None

@@ -148,7 +148,8 @@ def _loaded(source: Artifact) -> NodeRunner:
 def _tapping(artifact: Artifact) -> Runtime:
     """The first runtime of a format that shows the tensors inside."""
     for kind in RUNTIMES:
-        if artifact.format in kind.formats and kind.taps and kind().probe().available:
+        fits = artifact.format in kind.formats and kind.taps and not kind.reference_only
+        if fits and kind().probe().available:
             return kind()
     raise UnsupportedError(f"no runtime here shows the tensors of {artifact.format}", [])
 

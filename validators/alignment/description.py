@@ -11,7 +11,7 @@ from .confirmation import Confirmation
 from .graph import Graph
 from .matching import Matcher
 from .operators import COMPUTE, MOVEMENT, kind_of
-from .pairs import AGREES, Evidence, Pair
+from .pairs import Evidence, Pair
 
 # how sure a pair is by what it was accepted for, if a second input confirms it
 _CONFIDENCE = {
@@ -72,7 +72,7 @@ def described(
     pairs = {
         layer: pair
         for layer, pair in matcher.pairs.items()
-        if not _contradicted(pair, errors.get(layer))
+        if not _contradicted(pair, errors.get(layer), graph.tolerance.contradicts)
     }
     layer_map = _explained(spine, graph, pairs, matcher)
     compute = compute_layers(spine)
@@ -95,10 +95,10 @@ def described(
     )
 
 
-def _contradicted(pair: Pair, error: float | None) -> bool:
+def _contradicted(pair: Pair, error: float | None, most: float) -> bool:
     """Whether values that agreed on one input do not on another."""
     by_values = pair.evidence in (Evidence.VALUES, Evidence.ALONE)
-    return by_values and error is not None and error > 10 * AGREES
+    return by_values and error is not None and error > most
 
 
 def _explained(spine: Spine, graph: Graph, pairs: Mapping[str, Pair], matcher: Matcher) -> LayerMap:
@@ -157,7 +157,7 @@ def _reason(layer: Layer, ends: list[str], pairs: Mapping[str, Pair], matcher: M
         return Place(absence=Absence.ELIMINATED, into=into, detail="it changes nothing")
     if not ends:
         return Place(absence=Absence.ELIMINATED, detail="nothing reads it")
-    if not _all_agree(ends, pairs):
+    if not _all_agree(ends, pairs, matcher.graph.tolerance.agrees):
         return Place(absence=Absence.UNEXPLAINED)
     if kind in MOVEMENT:
         detail = "it only moves data, which its readers take from elsewhere"
@@ -166,6 +166,6 @@ def _reason(layer: Layer, ends: list[str], pairs: Mapping[str, Pair], matcher: M
     return Place(absence=Absence.FUSED, into=into, detail=detail)
 
 
-def _all_agree(ends: Iterable[str], pairs: Mapping[str, Pair]) -> bool:
+def _all_agree(ends: Iterable[str], pairs: Mapping[str, Pair], agrees: float) -> bool:
     """Whether what a layer leads to has the right values, so that its work is done somewhere."""
-    return all(each in pairs and pairs[each].error <= AGREES for each in ends)
+    return all(each in pairs and pairs[each].error <= agrees for each in ends)

@@ -12,6 +12,39 @@ _LONGEST_REGION = 5000  # operators; a recurrent layer that is unrolled has hund
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """Relative RMS errors of a layer on the artifact's own inputs, and what they say.
+
+    Attributes:
+        agrees: Up to it, a tensor holds a layer's result.
+        rounding: Up to it, what the source goes on with is what the artifact goes on with.
+        moments: How far means and root mean squares of equal values may differ.
+        contradicts: Above it, values that agreed on one input do not on another.
+        alike: Tensors whose errors differ by less than this factor agree equally well.
+        closer: A role must agree that much better than the value that should be there.
+        defects: Most layers without an agreeing tensor that are looked into.
+    """
+
+    agrees: float
+    rounding: float
+    moments: float
+    contradicts: float
+    alike: float
+    closer: float
+    defects: int
+
+
+# float16 weights and approximate kernels stay below what agrees; rounding is that of float32
+FLOATS = Tolerance(
+    agrees=2e-3, rounding=1e-5, moments=0.01, contradicts=2e-2, alike=30.0, closer=30.0, defects=12
+)
+# steps of 1/255 of a range that a few values need all of; what is fused may seem a defect
+INTEGERS = Tolerance(
+    agrees=0.08, rounding=0.02, moments=0.05, contradicts=0.25, alike=3.0, closer=2.0, defects=60
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
     """One operator of an artifact.
 
@@ -43,6 +76,7 @@ class Graph:
         names: Key → name by which a runtime shows the tensor, for those that it can show alone.
         shapes: Key → sizes, where the file says them.
         scales: Key → ``(scale, zero point)`` of a tensor that is quantized as a whole.
+        tolerance: How near values must be to agree.
     """
 
     operations: tuple[Operation, ...]
@@ -51,6 +85,7 @@ class Graph:
     names: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     scales: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    tolerance: Tolerance = FLOATS
 
     @cached_property
     def producer(self) -> dict[str, Operation]:

@@ -28,7 +28,6 @@ from .search import Search
 if TYPE_CHECKING:
     import torch
 
-_SAME_ROUNDING = 30.0  # tensors whose errors differ by less than that agree equally well
 _PASSING = ACTIVATIONS | FOLDABLE | MOVEMENT  # what leaves the order of axes as it comes
 
 
@@ -159,7 +158,8 @@ class Matcher:
             self.same[layer.id] = agreeing[0].key
             return None
         least = min(each.error for each in own)
-        near = [each for each in own if each.error <= max(_SAME_ROUNDING * least, 1e-6)]
+        alike = max(self.graph.tolerance.alike * least, 1e-6)
+        near = [each for each in own if each.error <= alike]
 
         def rank(pair: Pair) -> tuple[int, bool, int, int]:
             region = self.graph.region(pair.key, given) or set()

@@ -17,7 +17,7 @@ from ...layers import Layer
 from .layouts import Array, layouts
 from .operators import ACTIVATIONS, BIJECTIVE, FOLDABLE, MOVEMENT
 from .outlook import Outlook
-from .pairs import AGREES, Evidence, Pair, array_of, likeness, restored
+from .pairs import Evidence, Pair, array_of, likeness, restored
 from .probes import difference, same_elements
 
 if TYPE_CHECKING:
@@ -25,13 +25,10 @@ if TYPE_CHECKING:
 
     from .matching import Matcher
 
-_ROUNDING = 1e-5  # relative RMS error of float32 and its kernels in one layer
 _NEAR = 0.35  # relative RMS error of a defect that leaves a layer recognisable
 _FARTHEST = 0.75  # and of one that is the only operator of its kind; unlike values are at 1 or more
 _VERY_NEAR = 0.03  # and of one whose operator is of another kind
 _CLEARER = 3.0  # the next best tensor must be that much further away
-_CLOSER = 30.0  # a role must agree that much better than the value that should be there
-_MOST_DEFECTS = 12  # that are looked into, at the cost of several layers each
 _LONGEST_CHAIN = 6
 _MOST_TRIED = 6
 
@@ -62,7 +59,9 @@ class Missing:
             return None
         actual = pair.layout.restore(self._matcher.probes.read(pair.key, 0), value.shape)
         error = difference(value, actual)
-        evidence = Evidence.VALUES if error <= AGREES else pair.evidence
+        evidence = (
+            Evidence.VALUES if error <= self._matcher.graph.tolerance.agrees else pair.evidence
+        )
         return replace(pair, error=error, evidence=evidence)
 
     def resolve(
@@ -79,9 +78,11 @@ class Missing:
         if self._is_reordered(layer, chain):
             return None
         agreement = self._outlook(values).agreement(node)
-        if agreement <= _ROUNDING:
+        tolerance = self._matcher.graph.tolerance
+        if agreement <= tolerance.rounding:
             return None
-        if self._defects >= _MOST_DEFECTS:  # a file of other weights, say: no role can be told
+        # each costs several layers; in a file of other weights, say, no role can be told
+        if self._defects >= tolerance.defects:
             return None
         self._defects += 1
         if math.isinf(agreement):
@@ -93,7 +94,7 @@ class Missing:
         ]
         tried.sort(key=lambda each: (-self._likeness(*each), each[1].error))
         for each, pair in tried[:_MOST_TRIED]:
-            proven = self._with_role(each, pair, values, agreement / _CLOSER)
+            proven = self._with_role(each, pair, values, agreement / tolerance.closer)
             if proven is not None:
                 return self._of(layer, each, proven)
         return self._only_one(layer, tried) if math.isinf(agreement) else None

@@ -16,10 +16,6 @@ from .probes import Probes
 if TYPE_CHECKING:
     import torch
 
-# Relative RMS error of a layer on the artifact's own inputs up to which it agrees: float16 weights
-# and approximate kernels stay below it.
-AGREES = 2e-3
-
 
 class Evidence(StrEnum):
     """What a pair is accepted for."""

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Graph
+from .graph import FLOATS, Graph
 
 Array = NDArray[Any]
-
-_MOMENTS_AGREE = 0.01  # of the root mean square; rounding is far below, and so is float16's
 
 _SORTED_AGREE = 1e-5  # sorting alone brings unlike values near each other
 
@@ -38,9 +36,14 @@ class Signature:
             return cls(0.0, 0.0, finite)
         return cls(float(flat.mean()), math.sqrt(float(flat @ flat) / flat.size), finite)
 
-    def near(self, other: Signature) -> bool:
-        """Whether tensors of both may hold the same elements, up to rounding."""
-        slack = _MOMENTS_AGREE * max(self.rms, other.rms)
+    def near(self, other: Signature, moments: float) -> bool:
+        """Whether tensors of both may hold the same elements.
+
+        Args:
+            other: The other one.
+            moments: How far they may differ, as a share of the root mean square.
+        """
+        slack = moments * max(self.rms, other.rms)
         return abs(self.rms - other.rms) <= slack and abs(self.mean - other.mean) <= slack
 
 
@@ -115,6 +118,6 @@ def difference(expected: Array, actual: Array) -> float:
 
 def same_elements(expected: Array, actual: Array) -> bool:
     """Whether two arrays hold the same elements up to rounding, in whatever order."""
-    if not Signature.of(expected).near(Signature.of(actual)):
+    if not Signature.of(expected).near(Signature.of(actual), FLOATS.moments):
         return False
     return difference(np.sort(expected, axis=None), np.sort(actual, axis=None)) <= _SORTED_AGREE

@@ -9,7 +9,7 @@ from ...layers import Layer
 from .graph import Graph
 from .layouts import Array, Layout, ambiguous, layouts
 from .operators import kind_of
-from .pairs import AGREES, Evidence, Pair, likeness
+from .pairs import Evidence, Pair, likeness
 from .probes import Probes, Signature, difference
 
 
@@ -42,14 +42,15 @@ class Search:
         signature = Signature.of(value)
         inside: list[Pair] = []
         outside: list[Pair] = []
+        tolerance = self.graph.tolerance
         number = (layer.dtype or "float").startswith(("float", "bfloat"))
         for key in self.probes.of_count(value.size):
-            if not self.probes.signature(key).near(signature):
+            if not self.probes.signature(key).near(signature, tolerance.moments):
                 continue
             if number != (self.probes.kind(key) == "f"):
                 continue
             pair = self.fitted(value, key, likely)
-            if pair is not None and pair.error <= AGREES:
+            if pair is not None and pair.error <= tolerance.agrees:
                 made = self.graph.region(key, given) is not None
                 (inside if made else outside).append(pair)
         return inside, outside
@@ -70,7 +71,7 @@ class Search:
                 evidence=Evidence.VALUES,
                 open_layout=ambiguous(fitting),
             )
-            if error <= AGREES:
+            if error <= self.graph.tolerance.agrees:
                 return pair
             first = first or pair
         return first

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .graph import Graph, Operation
+from ..quantization.recipe import file_recipe
+from .graph import FLOATS, INTEGERS, Graph, Operation
 from .operators import kind_of
 
 _ACTIVATIONS = {1: "relu", 2: "relu6", 3: "relu6", 4: "tanh"}
@@ -39,6 +40,7 @@ def read_tflite(path: Path) -> Graph:
             if graph.Tensors(int(key)).ShapeLength()
         },
         scales=dict(filter(None, (_scale(graph, key) for key in made))),
+        tolerance=INTEGERS if file_recipe(path).precision.startswith("int8") else FLOATS,
     )
 
 

@@ -31,10 +31,15 @@ def cut(
         SourceError: There is no such value, or it holds no tensor.
     """
     graph: Any = module.inlined_graph
+    cut_graph(graph, taps, cuts, path)
+    return function_of(module, graph)
+
+
+def cut_graph(graph: Any, taps: Sequence[str], cuts: Sequence[str], path: Path) -> None:
+    """Cut a graph, which is changed; arguments and errors are those of ``cut``."""
     values = tensor_values(graph, [*taps, *cuts], path)
     shown = show(graph, [values[name] for name in taps])
     feed(graph, {name: values[name] for name in cuts}, shown)
-    return function_of(module, graph)
 
 
 def piece_operators(

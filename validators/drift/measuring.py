@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...artifact import Artifact
 from ...layers import Place
@@ -21,11 +20,13 @@ from ...samples import Samples
 from ...worker import IN_PROCESS, WorkFailure
 from ..histogram import Histogram, error_histogram
 from ..metrics import measure
-from ..running import Run, Runner
+from ..quantization.affine import dequantized, quantized
+from ..running import Run, Runner, to_source_axes
 from ..runtime import Runtime
+from .forms import in_artifact_form, in_source_form
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
-from .truth import Arrays, ChunkTruth, Memory
+from .truth import Arrays, ChunkTruth, Fed, Memory
 
 Steps = Generator[None, None, TargetRecord]
 
@@ -220,7 +221,7 @@ class _ChunkMeasurer:
         # the shapes and types of the tensors that will be fed are those of a run
         begun = self._begin(subject, {**shown, **feeding})
         yield
-        noise = self.truth.accumulated_noise(subject.artifact.precision, tuple(shown))
+        noise = self.truth.accumulated_noise(subject.artifact, tuple(shown))
         run = begun.result()
         record = TargetRecord()
         try:
@@ -279,12 +280,12 @@ class _ChunkMeasurer:
         self,
         subject: Subject,
         shown: Mapping[str, Place],
-        fed: Mapping[str, str],
+        fed: Mapping[str, Fed],
         begun: Future[Run],
         record: TargetRecord,
     ) -> None:
         """Measure each layer alone, or say in the record why that cannot be."""
-        noise = self.truth.isolated_noise(subject.artifact.precision, tuple(shown), fed)
+        noise = self.truth.isolated_noise(subject.artifact, tuple(shown), fed)
         try:
             alone = begun.result()
         except WorkFailure as error:
@@ -318,56 +319,34 @@ class _ChunkMeasurer:
                 return error_histogram(expected, actual)
         return None
 
-    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, dict[str, str]]:
-        """The reference's values by tensor, in the artifact's form, and each layer's own type."""
+    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, dict[str, Fed]]:
+        """The reference's values by tensor, as the artifact stores them, and by layer."""
         feeds: Arrays = {}
-        fed: dict[str, str] = {}
+        fed: dict[str, Fed] = {}
         spine = self.measurer.source.spine
         types = {each.id: each.dtype for each in spine.layers} if spine else {}
         for layer, place in places.items():
-            if layer not in self.measurer.separable or types[layer] not in _FED_TYPES:
+            if layer not in self.measurer.separable:
                 continue
-            name = str(place.tensor)
-            actual = run.arrays.taps[name]
-            expected = self.truth.values(layer)
-            if expected.dtype.kind == "f" and actual.dtype.kind != "f":
-                continue  # stored in another form, such as quantized
+            name, expected = str(place.tensor), self.truth.values(layer)
+            # a file may not say the types of its values: then they are those that it has in float32
+            kind = types[layer] or _narrow(expected.dtype)
+            actual, code = run.arrays.taps[name], run.quantization.get(name)
+            stored_otherwise = expected.dtype.kind == "f" and actual.dtype.kind != "f"
+            if kind not in _FED_TYPES or (stored_otherwise and code is None):
+                continue
             shaped = in_artifact_form(place, expected, actual.shape)
             if shaped is None:
                 continue
             if name not in feeds:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    feeds[name] = shaped.astype(actual.dtype, order="C")
-            fed[layer] = str(types[layer])
+                feeds[name] = quantized(shaped, code, actual.dtype)
+            stands_for = None
+            if code is not None:
+                real = to_source_axes(dequantized(feeds[name], code), place.permutation)
+                stands_for = real.reshape(expected.shape)
+            fed[layer] = Fed(dtype=kind, values=stands_for)
         return feeds, fed
 
 
-def in_source_form(place: Place, run: Run) -> NDArray[Any]:
-    """Return a layer's tensor ``[K, *shape]`` in the source's axes."""
-    return run.tap(str(place.tensor), place.permutation)
-
-
-def in_artifact_form(
-    place: Place, values: NDArray[Any], shape: tuple[int, ...]
-) -> NDArray[Any] | None:
-    """Return a layer's values ``[K, *shape]`` as its artifact holds them.
-
-    Args:
-        place: Where the layer is.
-        values: In the source's axes.
-        shape: ``[K, *shape]`` of the artifact's tensor.
-
-    Returns:
-        The values; ``None`` if they do not fit that shape.
-    """
-    if values.size != int(np.prod(shape)):
-        return None
-    permutation = place.permutation
-    if permutation is None or len(shape) != len(permutation) + 1:
-        return values.reshape(shape) if place.reshaped or values.shape == shape else None
-    own = [shape[0], *(0 for _ in permutation)]
-    for position, axis in enumerate(permutation):
-        own[axis + 1] = shape[position + 1]
-    if tuple(own) != values.shape and not place.reshaped:
-        return None
-    return values.reshape(own).transpose(0, *(axis + 1 for axis in permutation))
+def _narrow(dtype: np.dtype[Any]) -> str:
+    return "float32" if dtype.kind == "f" else dtype.name

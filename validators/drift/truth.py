@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...artifact import Artifact, TensorSpec
 from ...errors import BridgeError
+from ...formats import EXPORTED
 from ...layers import Place
 from ...outcome import Stage
 from ...samples import Samples
@@ -22,7 +23,9 @@ from ..recording import cannot_be_stacked
 from ..running import Runner, artifact_inputs, to_source_axes
 from ..runtime import RUNTIMES, fed_name
 from ..tensors import empty_aligned
+from .emulation import EmulationSession, emulation
 from .noise import BASELINES, moved_row, perturbed_samples, rms_error
+from .own_noise import own_noise
 from .plan import Chunk
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,6 +44,24 @@ class Memory:
         if array is None or array.shape[1:] != like.shape or len(array) < count:
             array = self._arrays[name] = np.empty((count, *like.shape), like.dtype)
         return array[:count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fed:
+    """What the readers of a layer are fed.
+
+    Attributes:
+        dtype: The type that they read.
+        values: ``[K, *shape]``; ``None`` for those of the reference.
+    """
+
+    dtype: str
+    values: NDArray[Any] | None = None
+
+    def of(self, expected: NDArray[Any]) -> NDArray[Any]:
+        """Return the values in their type, where these are the reference's."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (expected if self.values is None else self.values).astype(self.dtype)
 
 
 @dataclass(kw_only=True)
@@ -86,11 +107,11 @@ class ChunkTruth:
             self._values = self._run()
         return self._values[layer]
 
-    def accumulated_noise(self, precision: str, layers: Sequence[str]) -> Floors:
-        """Return the RMS errors of each baseline, run through.
+    def accumulated_noise(self, artifact: Artifact, layers: Sequence[str]) -> Floors:
+        """Return the RMS errors of each baseline, run through; nothing if it has none.
 
         Args:
-            precision: Precision of the artifact whose noise floor it is.
+            artifact: The artifact whose noise floor it is.
             layers: The layers that are wanted.
 
         Raises:
@@ -98,27 +119,34 @@ class ChunkTruth:
         """
         if not self.separable:
             return {}
-        if precision not in self._accumulated:
-            self._accumulated[precision] = self._noise(precision, self.chunk.layers, {})
-        return {layer: self._accumulated[precision][layer] for layer in layers}
+        key = self._numerics(artifact)
+        if key not in self._accumulated:
+            self._accumulated[key] = self._noise(artifact, self.chunk.layers, {})
+        floors = self._accumulated[key]
+        return {layer: floors[layer] for layer in layers if layer in floors}
 
     def isolated_noise(
-        self, precision: str, layers: Sequence[str], fed: Mapping[str, str]
+        self, artifact: Artifact, layers: Sequence[str], fed: Mapping[str, Fed]
     ) -> Floors:
-        """Return the RMS errors of each baseline, alone.
+        """Return the RMS errors of each baseline, alone; nothing if it has none.
 
         Args:
-            precision: Precision of the artifact whose noise floor it is.
+            artifact: The artifact whose noise floor it is.
             layers: The layers that are wanted.
-            fed: Layer → its dtype, for those whose readers are fed the reference's values.
+            fed: What the readers of layers are fed.
 
         Raises:
             WorkFailure: A baseline does not run.
         """
-        key = (precision, tuple(layers), tuple(fed))
+        key = (self._numerics(artifact), tuple(layers), tuple(fed))
         if key not in self._isolated:
-            self._isolated[key] = self._noise(precision, layers, fed)
+            self._isolated[key] = self._noise(artifact, layers, fed)
         return self._isolated[key]
+
+    def _numerics(self, artifact: Artifact) -> str:
+        """What artifacts have one noise floor: those of a precision, but for integers' scales."""
+        emulated = emulation(artifact, self.source)
+        return artifact.precision if emulated is None else artifact.sha256
 
     def _run(self) -> Arrays:
         layers = [*self.chunk.layers, *self.chunk.feeding]
@@ -154,18 +182,37 @@ class ChunkTruth:
                 session.watch(given, keep)
         return kept
 
-    def _noise(self, precision: str, layers: Sequence[str], fed: Mapping[str, str]) -> Floors:
+    def _noise(self, artifact: Artifact, layers: Sequence[str], fed: Mapping[str, Fed]) -> Floors:
+        if self.source.format == EXPORTED:
+            return self._noise_of_program(artifact, layers, fed)
+        if artifact.precision != "float32":
+            return {}  # what a file's own runtime makes of it is float32 only
+        return own_noise(
+            self.runner,
+            self.source,
+            self.samples,
+            {layer: self.values(layer) for layer in layers},
+            {layer: each.of(self.values(layer)) for layer, each in fed.items()},
+        )
+
+    def _noise_of_program(
+        self, artifact: Artifact, layers: Sequence[str], fed: Mapping[str, Fed]
+    ) -> Floors:
         """Run the baselines here, one sample after the other, and measure each layer."""
         layer_of = {str(self.place(layer).tensor): layer for layer in layers}
-        baselines = BASELINES[precision]
+        # run through, all implementations in integers have the file's own ranges
+        baselines = [each for each in BASELINES[artifact.precision] if fed or not each.averaged]
+        emulated = emulation(artifact, self.source)
+        if emulated is not None and fed:
+            emulated = emulated.ranging(layers, self.values)
         floors: Floors = {layer: [[] for _ in baselines] for layer in layers}
         cuts = [
-            TensorSpec(name=layer, shape=self.values(layer).shape[1:], dtype=dtype)
-            for layer, dtype in fed.items()
+            TensorSpec(name=layer, shape=self.values(layer).shape[1:], dtype=each.dtype)
+            for layer, each in fed.items()
         ]
         with self._failures():
             sessions = [
-                RUNTIMES.get(each.runtime)().open(self.source, list(layer_of), cuts)
+                (emulated or RUNTIMES.get(each.runtime)()).open(self.source, list(layer_of), cuts)
                 for each in baselines
             ]
             plain, moved = self._rows(self.samples), self._rows(perturbed_samples(self.samples))
@@ -187,7 +234,10 @@ class ChunkTruth:
                         error = rms_error(self.values(layer)[index], actual)
                         floors[layer][number].append(error)
 
-                    session.watch({**pair[baseline.perturbed], **given}, see)
+                    inputs = {**pair[baseline.perturbed], **given}
+                    if isinstance(session, EmulationSession):
+                        inputs = session.begin(inputs, index, averaged=baseline.averaged)
+                    session.watch(inputs, see)
         return floors
 
     def _rows(self, samples: Samples) -> Iterator[Arrays]:
@@ -196,18 +246,19 @@ class ChunkTruth:
         for index in range(samples.count):
             yield {name: np.array(array[index]) for name, array in stacked.items()}
 
-    def _buffers(self, fed: Mapping[str, str]) -> Arrays:
+    def _buffers(self, fed: Mapping[str, Fed]) -> Arrays:
         """Memory for one sample of what is fed, which all samples share."""
         return {
-            fed_name(layer): empty_aligned(self.values(layer).shape[1:], dtype)
-            for layer, dtype in fed.items()
+            fed_name(layer): empty_aligned(self.values(layer).shape[1:], each.dtype)
+            for layer, each in fed.items()
         }
 
-    def _fill(self, rows: Arrays, index: int, fed: Mapping[str, str]) -> None:
-        """Write what the readers of cut layers are fed: the reference's values in their types."""
+    def _fill(self, rows: Arrays, index: int, fed: Mapping[str, Fed]) -> None:
+        """Write what the readers of cut layers are fed."""
         with np.errstate(over="ignore", invalid="ignore"):
-            for layer in fed:
-                rows[fed_name(layer)][...] = self.values(layer)[index]
+            for layer, each in fed.items():
+                values = self.values(layer) if each.values is None else each.values
+                rows[fed_name(layer)][...] = values[index]
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -30,23 +30,26 @@ class TorchScript(Runtime):
     cuts = True
 
     def _open(self, artifact: Artifact, taps: list[str]) -> Session:
-        module = _load(artifact)
+        module = load(artifact)
         forward = expose(module, taps, artifact.path) if taps else module.forward
-        return _TorchScriptSession(artifact.signature, module, forward, taps)
+        return TorchScriptSession(artifact.signature, module, forward, taps)
 
     def _open_cut(self, artifact: Artifact, taps: list[str], cuts: Sequence[TensorSpec]) -> Session:
-        module = _load(artifact)
+        module = load(artifact)
         forward = cut(module, taps, [each.name for each in cuts], artifact.path)
-        return _TorchScriptSession(cut_signature(artifact, cuts), module, forward, taps, len(cuts))
+        return TorchScriptSession(cut_signature(artifact, cuts), module, forward, taps, len(cuts))
 
 
-def _load(artifact: Artifact) -> Any:
+def load(artifact: Artifact) -> Any:
+    """Return the module of a file, on the CPU."""
     import torch
 
     return torch.jit.load(str(artifact.path), map_location="cpu")  # type: ignore[no-untyped-call]
 
 
-class _TorchScriptSession(Session):
+class TorchScriptSession(Session):
+    """A module's ``forward``, or a function of its graph that shows values of it."""
+
     def __init__(
         self,
         signature: Signature,

@@ -31,9 +31,14 @@ def expose(module: Any, taps: Sequence[str], path: Path) -> Callable[..., tuple[
     """
     # a graph of our own: each access inlines a fresh one (and copying it would renumber its values)
     graph: Any = module.inlined_graph
+    expose_graph(graph, taps, path)
+    return function_of(module, graph)
+
+
+def expose_graph(graph: Any, taps: Sequence[str], path: Path) -> None:
+    """Register values of a graph, which is changed, as further results; raises as ``expose``."""
     values = tensor_values(graph, taps, path)
     show(graph, [values[name] for name in taps])
-    return function_of(module, graph)
 
 
 def tensor_values(graph: Any, names: Sequence[str], path: Path) -> dict[str, Any]:
