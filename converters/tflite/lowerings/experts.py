@@ -31,15 +31,16 @@ def grouped_mm(ctx: Context, x: Value, weight: Value, offs: Value) -> Value:
 
 
 def _matrix_by_row(ctx: Context, x: Value, matrices: Value, ends: Value) -> Value:
-    rows, out = ctx.static(x.shape[0], "input"), matrices.shape[1]
+    rows = ctx.static(x.shape[0], "input")
+    experts, out, _ = (ctx.static(size, "weight") for size in matrices.shape)
     places = ctx.constant(np.arange(rows, dtype=np.int32)[:, None])
     passed = ctx.pointwise("LESS_EQUAL", ctx.with_rank(ends, 2), places)
     owner = ctx.reduce("SUM", ctx.cast(passed, INTEGER), [1])
     # behind the last end no expert is left: PyTorch writes zeros there
-    last = ctx.pointwise("MINIMUM", owner, matrices.shape[0] - 1)
+    last = ctx.pointwise("MINIMUM", owner, experts - 1)
     own = ctx.emit("GATHER", matrices, last, shape=(rows, *matrices.shape[1:]), axis=0)
     made = ctx.emit("BATCH_MATMUL", ctx.reshape(x, (rows, 1, x.shape[1])), own, adj_y=True)
-    there = ctx.reshape(ctx.pointwise("LESS", owner, matrices.shape[0]), (rows, 1))
+    there = ctx.reshape(ctx.pointwise("LESS", owner, experts), (rows, 1))
     zeros = ctx.filled((1, 1), 0, FLOAT)
     return ctx.emit("SELECT_V2", there, ctx.reshape(made, (rows, out)), zeros)
 
