@@ -1,4 +1,4 @@
-"""The inverse of a spectrogram: all frames by one constant matrix, then added where they overlap."""
+"""The inverse of a spectrogram: all frames by one matrix, then added where they overlap."""
 
 from __future__ import annotations
 
