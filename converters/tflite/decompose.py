@@ -51,3 +51,11 @@ def decomposed(node: torch.fx.Node) -> torch.fx.GraphModule | None:
         raise Unsupported("what PyTorch runs for it depends on the numbers it is given") from error
     calls = [each for each in module.graph.nodes if each.op == "call_function"]
     return None if any(each.target == target for each in calls) else module
+
+
+def alternative(node: torch.fx.Node) -> str | None:
+    """Return what the user can do about an operator that nothing expresses, where that is known."""
+    import torch
+
+    draws = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return "draw the random numbers outside and make them an input" if draws else None
