@@ -27,6 +27,10 @@ _MAY_ALIAS = frozenset(
         "numpy_T", "mT", "matrix_H", "adjoint", "hsplit", "vsplit", "dsplit", "moveaxis", "unbind",
     )
 )  # fmt: skip
+# What they make has their operand's numbers in its shape.
+_UNCHANGING = frozenset(
+    f"aten.{name}" for name in ("to", "clone", "contiguous", "detach", "alias", "lift_fresh")
+)
 # Nothing of what was in their first operand is in their result.
 _OVERWRITING = frozenset(
     f"aten.{name}"
@@ -111,12 +115,27 @@ def _buffer_writes(
     buffers = signature.inputs_to_buffers
     nodes = {node.name: node for node in program.graph.nodes}
     for node in nodes.values():
+        if _writes_the_same(node):
+            continue
         for target in written(node):
             if group[target].name in buffers:
                 yield group[target], (buffers[group[target].name], node)
     places = {name: place for place, name in buffers.items()}
     for output, name in signature.buffers_to_mutate.items():
         yield nodes[places[name]], (name, nodes[output])
+
+
+def _writes_the_same(node: torch.fx.Node) -> bool:
+    """Whether a tensor is given its own numbers: ``self.table = self.table.to(x.device)``."""
+    if operator_name(node.target) != "aten.copy_":
+        return False
+    target, source = node.all_input_nodes[0], node.all_input_nodes[-1]
+    while source is not target and operator_name(source.target) in _UNCHANGING:
+        before = source.all_input_nodes[0]
+        if before.meta["val"].dtype != source.meta["val"].dtype:
+            return False
+        source = before
+    return source is target
 
 
 def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:

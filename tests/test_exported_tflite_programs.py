@@ -248,13 +248,15 @@ class Harmless(nn.Module):
         self.register_buffer("calls", torch.zeros(()))
         self.register_buffer("mean", torch.zeros(2, 4))
         self.register_buffer("scratch", torch.zeros(2, 4))
+        self.register_buffer("table", torch.rand(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
+        self.table = self.table.to(x.dtype)
         self.mean.mul_(0.9).add_(x * 0.1)
         self.scratch.copy_(self.linear(x))
         self.scratch[0, 1] = 2
-        return self.scratch * 3
+        return self.scratch * 3 + self.table
 
 
 CACHE_INPUTS = (torch.randn(1, 1, 4), torch.tensor([3]))

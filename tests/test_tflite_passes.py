@@ -18,6 +18,7 @@ from bridge.converters.tflite.passes.fuse_padding import fuse_padding
 from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
+from bridge.converters.tflite.passes.lower_ranks import lower_ranks
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear
 from bridge.converters.tflite.passes.split_wide import split_wide
@@ -333,3 +334,13 @@ def test_a_value_with_new_rows_is_still_the_layer_s(tmp_path: Path) -> None:
     graph = check_pass(finish(ctx, y), carry_reshapes, tmp_path)
     assert kinds(graph) == ["CONV_2D", "TANH", "CONV_2D"]
     assert only(graph, "TANH").output.origins == [Origin("clip", (1, 2, 3, 0), reshaped=True)]
+
+
+def test_xnnpack_gets_no_tensor_of_seven_axes_that_it_cannot_run(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3, 2, 2, 1, 2, 3))
+    joined = ctx.concat([x, ctx.constant(draw(2, 3, 1, 2, 1, 2, 3))], 2)
+    means = ctx.reduce("MEAN", ctx.emit("SOFTMAX", joined), [1, 3, 6], keepdim=True)
+    graph = check_pass(finish(ctx, means), lower_ranks, tmp_path)
+    taken = [op for op in graph.ops if op.kind != "RESHAPE"]
+    assert [op.kind for op in taken] == ["CONCATENATION", "SOFTMAX", "MEAN", "MEAN", "MEAN"]
+    assert max(value.rank for op in taken for value in (*op.inputs, *op.outputs)) <= 6

@@ -182,6 +182,23 @@ class KeywordNet(nn.Module):
         return logits
 
 
+class Enhancer(nn.Module):
+    """Speech enhancement: a recurrent mask on a spectrogram, and back to a wave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(128))
+        self.recurrent = nn.GRU(65, 32, batch_first=True)
+        self.mask = nn.Linear(32, 65)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run on waves ``[n, samples]``."""
+        spectrum = torch.stft(x, 128, 64, window=self.window, return_complex=True)
+        features, _ = self.recurrent(torch.log1p(spectrum.abs()).transpose(1, 2))
+        mask = torch.sigmoid(self.mask(features)).transpose(1, 2)
+        return torch.istft(spectrum * mask, 128, 64, window=self.window, length=x.shape[1])
+
+
 def images(kind: Kind) -> Inputs:
     """An image of odd sizes."""
     return Inputs(args=(image(kind, 1, 3, 49, 63),))
@@ -234,6 +251,14 @@ MODELS = [
     _own("cell_loop", "recurrent", CellLoop, steps),
     _own("audio_net", "audio", AudioNet, wave),
     _own("keyword_net", "audio", KeywordNet, plain_wave),
+    Model(
+        name="enhancer",
+        group="audio",
+        source="own",
+        build=Enhancer,
+        inputs=plain_wave,
+        extra=True,
+    ),
     *(_own(name, "other", build, given) for name, build, given in own_operators.NETS),
     _own("detector_topk", "cnn", detection.TopKDetector, even_images),
     Model(

@@ -139,6 +139,23 @@ class Shuffles(nn.Module):
         return folded, strided, second.repeat_interleave(2, dim=3).movedim(1, -1)
 
 
+class ConvexUpsampling(nn.Module):
+    """Each fine cell a weighted mean of coarse neighbours, over tensors of seven axes (RAFT)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flow = nn.Conv2d(8, 2, 3, padding=1)
+        self.weights = nn.Conv2d(8, 9 * 4 * 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run on maps ``[n, 8, h, w]``."""
+        batch, _, height, width = x.shape
+        weights = self.weights(x).view(batch, 1, 9, 4, 4, height, width).softmax(dim=2)
+        around = F.unfold(self.flow(x), 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
+        fine = (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3)
+        return fine.reshape(batch, 2, 4 * height, 4 * width)
+
+
 def maps(kind: Kind) -> Inputs:
     """Feature maps ``[1, 8, 12, 14]``."""
     return Inputs(args=(image(kind, 1, 8, 12, 14),))
@@ -168,4 +185,5 @@ NETS: list[tuple[str, Callable[[], nn.Module], Callable[[Kind], Inputs]]] = [
     ("scans", Scans, indexed_sequences),
     ("norms", Norms, maps),
     ("shuffles", Shuffles, maps),
+    ("convex_upsampling", ConvexUpsampling, maps),
 ]

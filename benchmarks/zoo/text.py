@@ -13,6 +13,8 @@ from .signals import mask, text, tokens
 
 _text = partial(text, length=LENGTH, vocabulary=VOCABULARY)
 _unmasked = partial(text, length=LENGTH, vocabulary=VOCABULARY, masked=False)
+# Few enough rows for two experts each that PyTorch's sort, which need not be stable, happens to be.
+_short = partial(text, length=8, vocabulary=VOCABULARY)
 _GROUPED: dict[str, Any] = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 1}
 _T5: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -103,6 +105,10 @@ MODELS = [
     hugging_face(
         "mistral", "MistralForCausalLM", "MistralConfig", _text, extra=True,
         **_GROUPED, sliding_window=8,
+    ),
+    hugging_face(
+        "mixtral", "MixtralForCausalLM", "MixtralConfig", _short, extra=True,
+        **_GROUPED, num_local_experts=4, num_experts_per_tok=2,
     ),
     hugging_face("gemma", "GemmaForCausalLM", "GemmaConfig", _text, extra=True,
                  **_GROUPED, head_dim=16),

@@ -16,6 +16,7 @@ from ...program import operator_name, output_nodes, user_frame
 from .complexes import is_complex, lowered_name, result_of
 from .constants import Constants
 from .context import CompileOptions, Context
+from .decompose import alternative, decomposed
 from .dtypes import INTEGER, array_of, ir_dtype
 from .errors import Unsupported
 from .functionalize import (
@@ -187,11 +188,9 @@ class Lowerer:
             self.context.complexes.add(made)
 
     def _decompose(self, node: Node) -> Any:
-        from .decompose import decomposed
-
         module = decomposed(node)
         if module is None:
-            raise Unsupported("there is no lowering for it")
+            raise Unsupported("there is no lowering for it", hint=alternative(node))
         inputs = [each for each in module.graph.nodes if each.op == "placeholder"]
         for placeholder, argument in zip(inputs, node.all_input_nodes, strict=True):
             self.values[placeholder] = self._value(argument)
@@ -214,7 +213,9 @@ class Lowerer:
         packet, overload = _names(node.target)
         lowering = find_lowering(lowered_name(node, packet), overload)
         if lowering is None:
-            raise Unsupported(f"it decomposes into {packet}, which has no lowering")
+            raise Unsupported(
+                f"it decomposes into {packet}, which has no lowering", hint=alternative(node)
+            )
         self.context.results = _results(node.meta["val"])
         self.context.contiguous = _reads_contiguous(node)
         args, kwargs = self._arguments(node)

@@ -64,3 +64,11 @@ def _drop_writes(module: torch.fx.GraphModule) -> None:
         if written(node) and not node.users:
             module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
+
+
+def alternative(node: torch.fx.Node) -> str | None:
+    """Return what the user can do about an operator that nothing expresses, where that is known."""
+    import torch
+
+    draws = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return "draw the random numbers outside and make them an input" if draws else None

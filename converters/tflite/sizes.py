@@ -109,16 +109,19 @@ def ceil_div(size: Size, divisor: int) -> Size:
 def broadcast(*shapes: Sequence[Size]) -> Shape:
     """Return the shape that operands broadcast to, aligned at the last axis.
 
+    A size that changes is taken to be the other one beside it, as PyTorch did when it captured the
+    program; the first of them is the result's.
+
     Raises:
         ValueError: They do not broadcast.
     """
     rank = max(len(shape) for shape in shapes)
     result: list[Size] = []
     for axis in range(-rank, 0):
-        sizes = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
-        if len(sizes) > 1:
+        sizes = [shape[axis] for shape in shapes if len(shape) >= -axis and shape[axis] != 1]
+        if len({size for size in sizes if isinstance(size, int)}) > 1:
             raise ValueError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
-        result.append(sizes.pop() if sizes else 1)
+        result.append(sizes[0] if sizes else 1)
     return tuple(result)
 
 

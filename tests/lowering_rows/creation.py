@@ -63,4 +63,6 @@ ROWS = [
     ),
     made("aten.eye", lambda x, n: torch.eye(n)),
     made("aten.eye.m", lambda x, n: torch.eye(n, 4, dtype=torch.int64)),
+    Row("aten.rand_like", f32(3), unsupported="draw the random numbers outside"),
+    Row("aten.bernoulli", f32(3, low=0.0, high=1.0), unsupported="draw the random numbers outside"),
 ]

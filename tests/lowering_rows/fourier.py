@@ -57,8 +57,36 @@ ROWS = [
         call=lambda x, w: torch.stft(x, 64, 16, window=w, return_complex=True).abs(),
     ),
     Row(
-        "aten._fft_c2r", f32(1, 33, 20, 2), WINDOW, label="istft",
+        "aten.istft", f32(1, 33, 20, 2), WINDOW,
         call=lambda x, w: torch.istft(torch.view_as_complex(x), 64, 16, window=w),
-        unsupported="depends on the numbers",
+    ),
+    Row(
+        "aten.istft", f32(2, 33, 9, 2), const(torch.hamming_window(48)), label="short window",
+        call=lambda x, w: torch.istft(
+            torch.view_as_complex(x), 64, 20, 48, w, normalized=True, length=180
+        ),
+    ),
+    Row(
+        "aten.istft", f32(33, 7, 2), label="shorter",
+        call=lambda x: torch.istft(torch.view_as_complex(x), 64, length=70, center=False),
+    ),
+    Row(
+        "aten.istft", f32(33, 7, 2), label="longer",
+        call=lambda x: torch.istft(torch.view_as_complex(x), 64, length=200, center=False),
+    ),
+    Row(
+        "aten.istft", f32(3, 16, 7, 2), label="two sides",
+        call=lambda x: torch.istft(torch.view_as_complex(x), 16, onesided=False),
+    ),
+    Row(
+        "aten.istft", f32(2, 400), WINDOW, label="back",
+        call=lambda x, w: torch.istft(
+            torch.stft(x, 64, 16, window=w, return_complex=True), 64, 16, window=w, length=400
+        ),
+    ),
+    Row(
+        "aten.istft", f32(1, 33, 20, 2), WINDOW.tensor,
+        call=lambda x, w: torch.istft(torch.view_as_complex(x), 64, 16, window=w),
+        unsupported="window",
     ),
 ]  # fmt: skip

@@ -84,4 +84,8 @@ ROWS = [
     Row("aten.unbind", f32(1)),
     Row("aten.unbind", f32(2, 3, 4), 1, dynamic={0: [0]}, also=[[f32(5, 3, 4)]]),
     Row("aten.unbind_copy.int", f32(2, 3), 1),
+    # seven axes: XNNPACK takes such an operator, and then cannot run it
+    Row("aten.cat", [f32(2, 3, 2, 2, 2, 2, 3), f32(2, 3, 2, 1, 2, 2, 3)], 3),
+    Row("aten.cat", [f32(2, 3, 2, 2, 2, 2, 3), const(f32(2, 3, 2, 2, 2, 2, 1))], -1),
+    Row("aten.chunk", f32(2, 3, 2, 2, 2, 2, 3), 3, 1),
 ]

@@ -104,4 +104,16 @@ ROWS = [
     Row("aten.logsumexp", i32(3, 4), [1]),
     Row("aten.logsumexp", f32(), [0]),
     Row("aten.logsumexp", f32(3, 4), [1], dynamic={0: [0, 1]}, also=[[f32(5, 7)]]),
+    # seven axes: XNNPACK takes such an operator, and then cannot run it
+    Row("aten.sum.dim_IntList", f32(2, 3, 2, 2, 2, 2, 3), [2]),
+    Row("aten.sum.dim_IntList", f32(2, 3, 2, 2, 2, 2, 3), [0, 1, 3, 6], True),
+    Row("aten.mean.dim", f32(2, 3, 2, 2, 2, 2, 3), [1, 3, 5]),
+    Row("aten.amax", f32(2, 3, 2, 2, 2, 2, 3), [2, 3]),
+    Row("aten.amin", f32(1, 1, 2, 2, 2, 1, 1, 3), [2, 6]),
+    Row(
+        "aten.mean.dim",
+        *(f32(2, 3, 2, 2, 2, 2, 3), [1, 3]),
+        dynamic={0: [0]},
+        also=[[f32(5, 3, 2, 2, 2, 2, 3)]],
+    ),
 ]

@@ -67,4 +67,8 @@ ROWS = [
         label="empty row",
     ),
     Row("aten.softmax.int", f32(2, 3), call=lambda x: F.softmax(x, dim=1, dtype=torch.float64)),
+    # seven axes: XNNPACK takes such an operator, and then cannot run it
+    Row("aten.softmax.int", f32(2, 3, 2, 2, 2, 2, 3), -1),
+    Row("aten.softmax.int", f32(2, 3, 2, 2, 2, 2, 3), 2),
+    Row("aten.log_softmax.int", f32(2, 3, 2, 2, 2, 2, 3), 1),
 ]

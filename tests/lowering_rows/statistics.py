@@ -58,4 +58,8 @@ ROWS = [
         sorter=const(f32(2, 6).sort(-1).indices),
         unsupported="sorter",
     ),
+    Row("aten.histc", f32(40), 4, -1, 1.5),
+    Row("aten.histc", f32(3, 7), 5, label="of its own range"),
+    Row("aten.histc", torch.ones(6), 5, label="all equal"),
+    Row("aten.histc", torch.tensor([0.0, 1, 2, 3, 3, -1, 4]), 4, 0, 3, label="at the edges"),
 ]

@@ -144,11 +144,18 @@ def fft_c2r(
     points = _points(ctx, last_dim_size)
     sizes = [*(_points(ctx, x.shape[axis % rank]) for axis in dim[:-1]), points]
     x = fft_c2c(ctx, x, dim[:-1], 0, False)
+    matrix = inverse_real_matrix(points, 0) * _scale(sizes, normalization)
+    x = ctx.slice(x, dim[-1] % rank, 0, points // 2 + 1)
+    return _along(ctx, x, dim[-1] % rank, 2, matrix, 1, rank)
+
+
+def inverse_real_matrix(points: int, normalization: int) -> Array:
+    """From the first half of all frequencies, real parts first, to that many real points.
+
+    All but the first frequency, and the last of an even number, stand for their mirror image too.
+    """
     half = points // 2 + 1
     angles = _angles(points, half, points)
-    # all but the first frequency, and the last of an even number, stand for their mirror image too
     weight = np.where((np.arange(half) == 0) | (2 * np.arange(half) == points), 1.0, 2.0)
-    matrix = np.concatenate([np.cos(angles) * weight, -np.sin(angles) * weight], axis=1)
-    matrix = matrix * _scale(sizes, normalization)
-    x = ctx.slice(x, dim[-1] % rank, 0, half)
-    return _along(ctx, x, dim[-1] % rank, 2, matrix, 1, rank)
+    weight = weight * _scale([points], normalization)
+    return np.concatenate([np.cos(angles) * weight, -np.sin(angles) * weight], axis=1)

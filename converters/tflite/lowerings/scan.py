@@ -191,11 +191,11 @@ def _turns(
 
     # any numbers will do as a buffer, as each is written
     buffer = ctx.slice(rows, -1, 0, states[0].shape[-1])
-    *last, _, made = _while(ctx, first, rows.shape[0], size, [*states, rows, buffer], body)
+    *last, _, made = while_below(ctx, first, rows.shape[0], size, [*states, rows, buffer], body)
     return made, last
 
 
-def _while(
+def while_below(
     ctx: Context, first: Value, limit: Size, stride: int, carried: Sequence[Value], body: Body
 ) -> list[Value]:
     """Carry values through a body while a counter of shape ``[1]`` is below a limit."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..context import Context, Number
 from ..dtypes import FLOAT, INTEGER, is_float
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import Dim, Size
+from ..sizes import Dim, Size, product
 from .reduction import Dims, axes_of, count
 
 
@@ -191,3 +193,30 @@ def searchsorted(
     if sequence.rank > 1:
         sequence = ctx.reshape(sequence, (*sequence.shape[:-1], 1, sequence.shape[-1]))
     return _places(ctx, x, sequence, right or side == "right")
+
+
+@lowers("aten.histc")
+def histc(
+    ctx: Context,
+    x: Value,
+    bins: int = 100,
+    min: Number = 0,  # noqa: A002
+    max: Number = 0,  # noqa: A002
+) -> Value:
+    """histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> FLOOR, EQUAL, SUM."""
+    cells = ctx.reshape(x, (product(x.shape),))
+    low, high = ctx.scalar(min, FLOAT), ctx.scalar(max, FLOAT)
+    if min == max:  # then the numbers themselves say, with room on both sides if all are equal
+        low, high = ctx.reduce("REDUCE_MIN", cells, []), ctx.reduce("REDUCE_MAX", cells, [])
+        room = ctx.cast(ctx.emit("EQUAL", low, high), FLOAT)
+        low, high = ctx.emit("SUB", low, room), ctx.emit("ADD", high, room)
+    scaled = ctx.pointwise("MUL", ctx.pointwise("SUB", cells, low), float(bins))
+    place = ctx.emit("FLOOR", ctx.pointwise("DIV", scaled, ctx.emit("SUB", high, low)))
+    within = ctx.pointwise("MINIMUM", place, float(bins - 1))  # the last bin has its right edge
+    outside = ctx.pointwise(
+        "LOGICAL_OR", ctx.pointwise("LESS", cells, low), ctx.pointwise("GREATER", cells, high)
+    )
+    kept = ctx.emit("SELECT_V2", outside, ctx.filled((1,), -1, FLOAT), within)
+    numbers = ctx.constant(np.arange(bins, dtype=np.float32)[:, None])
+    met = ctx.pointwise("EQUAL", kept, numbers)
+    return ctx.reduce("SUM", ctx.cast(met, FLOAT), [1])

@@ -23,6 +23,7 @@ from .hoist_factors import hoist_factors
 from .hoist_slices import hoist_slices
 from .identities import remove_identities
 from .leave_broadcasts import leave_broadcasts
+from .lower_ranks import lower_ranks
 from .mask_scores import mask_scores
 from .merge_branches import merge_branches
 from .merge_constants import merge_constants
@@ -84,6 +85,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     fuse_padding(graph)
     route_channels(graph)
     split_wide(graph)
+    lower_ranks(graph)
     share_subexpressions(graph)
     remove_dead_code(graph)
     refused_first(graph)
