@@ -32,9 +32,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install  ## what conversions cost beside the bare library calls; the table of docs/benchmarks.md
+bench: install  ## what conversions and comparisons cost beside the bare calls; the tables of docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
 	$(BIN)/python -W ignore benchmarks/conversion.py
+	$(BIN)/python -W ignore benchmarks/validation.py
 
 coverage: install  ## what the direct compiler makes of every model of the zoo; docs/coverage.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow timm==1.0.31
