@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .changes import exchanged
-from .kinds import Edit
+from .edits import Edit
 
 _UNBOUNDED = 2**63 - 1
 

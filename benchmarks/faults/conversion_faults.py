@@ -20,7 +20,8 @@ import bridge
 from bridge.layers import LayerMap, Place
 
 from .arguments import changed_arguments
-from .kinds import TORCHSCRIPT, Edit, FaultKind
+from .edits import TORCHSCRIPT, Edit
+from .kinds import FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator, seeded_tensors
 
 _CONVOLUTIONS = ("aten::conv1d", "aten::conv2d")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bridge.artifact import Artifact, TensorSpec
 from bridge.samples import Samples
 
-from .kinds import ONNX, TFLITE, TORCHSCRIPT
+from .edits import ONNX, TFLITE, TORCHSCRIPT
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]

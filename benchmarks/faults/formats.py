@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .conversion_faults import CapturedProgram
-from .kinds import ONNX, TFLITE, TORCHSCRIPT
+from .edits import ONNX, TFLITE, TORCHSCRIPT
 from .models import Subject
 from .onnx_faults import OnnxFile
 from .sites import FaultyFile

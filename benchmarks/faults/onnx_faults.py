@@ -20,7 +20,8 @@ from .changes import (
     other_broadcast,
     shifted_slice,
 )
-from .kinds import ONNX, Edit, FaultKind
+from .edits import ONNX, Edit
+from .kinds import FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 # what another operator needs beside the inputs that it takes over

@@ -12,7 +12,8 @@ import numpy as np
 from bridge.artifact import Artifact, Signature
 from bridge.layers import LayerMap
 
-from .kinds import Edit, FaultKind
+from .edits import Edit
+from .kinds import FaultKind
 
 Apply = Callable[[], None]
 

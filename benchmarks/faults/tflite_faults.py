@@ -22,7 +22,8 @@ from .changes import (
     other_broadcast,
     shifted_slice,
 )
-from .kinds import TFLITE, Edit, FaultKind
+from .edits import TFLITE, Edit
+from .kinds import FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 _DTYPES = {

@@ -14,7 +14,8 @@ import torch
 
 from .arguments import changed_arguments
 from .changes import changed_array
-from .kinds import TORCHSCRIPT, Edit, FaultKind
+from .edits import TORCHSCRIPT, Edit
+from .kinds import FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 _CONVERSIONS = ("aten::Int", "aten::ScalarImplicit")
