@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,24 @@ def test_a_worker_that_dies_while_idle_is_replaced() -> None:
         assert pool.call(job(worker_functions.die_later)) == "answered"
         wait_until(lambda: not first.alive)
         assert pool.call(job(worker_functions.echo, value="next")) == "next"
+
+
+def test_threads_that_share_a_worker_get_their_own_answers() -> None:
+    with WorkPool() as pool, ThreadPoolExecutor(4) as threads:
+        jobs = [job(worker_functions.echo, value=number) for number in range(40)]
+        assert list(threads.map(pool.call, jobs)) == list(range(40))
+        assert len(pool._workers) == 1
+        fatal = [job(worker_functions.die, signal=int(signal.SIGKILL)), *jobs]
+        answers = list(threads.map(lambda each: attempted(pool, each), fatal))
+    assert answers[1:] == list(range(40))
+    assert isinstance(answers[0], WorkFailure)
+
+
+def attempted(pool: WorkPool, each: Job) -> Any:
+    try:
+        return pool.call(each)
+    except WorkFailure as error:
+        return error
 
 
 def test_a_job_that_hangs_is_ended_at_its_time_limit() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Runner:
     pool: WorkPool
     scratch: Path
     inputs: Sequence[TensorSpec]
-    _runs: int = field(default=0)
+    _runs: Iterator[int] = field(default_factory=itertools.count)
 
     def run(
         self,
@@ -103,9 +104,8 @@ class Runner:
             for name, array in feeds.items()
         ]
         fed = {fed_name(name): array for name, array in feeds.items()}
-        self._runs += 1
-        inputs = self.scratch / f"inputs-{self._runs}"
-        results = self.scratch / f"results-{self._runs}"
+        number = next(self._runs)
+        inputs, results = self.scratch / f"inputs-{number}", self.scratch / f"results-{number}"
         given = artifact_inputs(self.inputs, artifact.signature, samples) | fed
         if again:
             given = {name: np.concatenate([each, each[:1]]) for name, each in given.items()}

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class WorkPool:
     limits: Limits = field(default_factory=Limits)
     progress: Callable[[str], None] = lambda text: None
     _workers: dict[str, WorkerProcess] = field(default_factory=dict)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> WorkPool:
         return self
@@ -112,7 +114,13 @@ class WorkPool:
         """
         if job.place == IN_PROCESS:
             return self._call_here(job)
-        worker = self.ready(job.place, job.first_stage)
+        while True:
+            worker = self.ready(job.place, job.first_stage)
+            with worker.turn:
+                if worker.alive:  # and not dead of another thread's job
+                    return self._call_worker(worker, job)
+
+    def _call_worker(self, worker: WorkerProcess, job: Job) -> Any:
         try:
             return worker.call(
                 job.function,
@@ -123,7 +131,7 @@ class WorkPool:
             )
         finally:
             if not worker.alive:
-                self._workers.pop(job.place).close()
+                self._drop(job.place, worker)
 
     def ready(self, place: str, stage: Stage) -> WorkerProcess:
         """Return the worker of a place; its toolchain is made now if there is none.
@@ -146,16 +154,26 @@ class WorkPool:
 
     def worker(self, place: str) -> WorkerProcess:
         """Return the worker of ``place``, starting it if there is none that lives."""
-        if place in self._workers and not self._workers[place].alive:
-            self._workers.pop(place).close()
-        if place not in self._workers:
+        with self._starting:
+            known = self._workers.get(place)
+            if known is not None and known.alive:
+                return known
+            if known is not None:
+                self._drop(place, known)
             if is_ours(place):
-                self._workers[place] = WorkerProcess(path=sys.path)
+                started = WorkerProcess(path=sys.path)
             else:
-                self._workers[place] = WorkerProcess(
+                started = WorkerProcess(
                     python=str(python_of(place, self.progress)), environment=environment_of(place)
                 )
-        return self._workers[place]
+            self._workers[place] = started
+            return started
+
+    def _drop(self, place: str, worker: WorkerProcess) -> None:
+        """Forget a worker that is dead; another thread may have done so, and started a new one."""
+        worker.close()
+        if self._workers.get(place) is worker:
+            del self._workers[place]
 
     def _call_here(self, job: Job) -> Any:
         stage = job.first_stage

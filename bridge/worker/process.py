@@ -32,6 +32,9 @@ class WorkerProcess:
         python: Interpreter to start.
         path: Folders to add to its import path; none for a toolchain.
         environment: Its environment variables; ``None`` for a copy of ours.
+
+    Attributes:
+        turn: Held by the thread whose job it runs.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class WorkerProcess:
             start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
         )
         self._preloads = 0
+        self.turn = threading.Lock()
         self._send({"path": list(path)})
         threading.Thread(target=self._listen, daemon=True).start()
 
