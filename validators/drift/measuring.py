@@ -104,7 +104,7 @@ class Measurer:
                     index for index, each in enumerate(found) if isinstance(each, TargetRecord)
                 ]
                 chunk = _ChunkMeasurer.of(self, part, background, memory)
-                records = interleaved([chunk.record(subjects[index]) for index in going])
+                records = _interleaved([chunk.record(subjects[index]) for index in going])
                 for index, record in zip(going, records, strict=True):
                     sofar = found[index]
                     if isinstance(sofar, TargetRecord) and isinstance(record, TargetRecord):
@@ -124,7 +124,7 @@ def _background() -> Iterator[Executor]:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def interleaved(tasks: Sequence[Steps]) -> list[TargetRecord | WorkFailure]:
+def _interleaved(tasks: Sequence[Steps]) -> list[TargetRecord | WorkFailure]:
     """Run tasks to their end, two at a time and by turns.
 
     Args:
@@ -252,7 +252,10 @@ class _ChunkMeasurer:
         if runtime.place != IN_PROCESS:
             return self.background.submit(work)
         done: Future[Run] = Future()
-        done.set_result(work())
+        try:
+            done.set_result(work())
+        except WorkFailure as error:
+            done.set_exception(error)
         return done
 
     def _differs(self, subject: Subject, run: Run) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...artifact import Artifact, TensorSpec
-from ...errors import BridgeError
 from ...formats import EXPORTED
 from ...layers import Place
 from ...outcome import Stage
@@ -37,6 +36,10 @@ class Memory:
     """Arrays that one chunk after the other fills: new memory costs more than what is written."""
 
     _arrays: Arrays = field(default_factory=dict)
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Free what is not of these names."""
+        self._arrays = {name: self._arrays[name] for name in names if name in self._arrays}
 
     def take(self, name: str, count: int, like: NDArray[Any]) -> NDArray[Any]:
         """Return ``[count, *like.shape]`` of its type, with whatever is in it."""
@@ -165,6 +168,7 @@ class ChunkTruth:
     def _kept(self, names: Sequence[str]) -> Arrays:
         """Run the truth here, and keep its tensors in memory."""
         kept: Arrays = {}
+        self.memory.keep(names)
         with self._failures():
             session = RUNTIMES.get(self.runtime)().open(self.source, names)
             for index, given in enumerate(self._rows(self.samples)):
@@ -200,6 +204,7 @@ class ChunkTruth:
     ) -> Floors:
         """Run the baselines here, one sample after the other, and measure each layer."""
         layer_of = {str(self.place(layer).tensor): layer for layer in layers}
+        truth = {layer: self.values(layer) for layer in layers}
         # run through, all implementations in integers have the file's own ranges
         baselines = [each for each in BASELINES[artifact.precision] if fed or not each.averaged]
         emulated = emulation(artifact, self.source)
@@ -231,7 +236,7 @@ class ChunkTruth:
                         name: str, actual: NDArray[Any], index: int = index, number: int = number
                     ) -> None:
                         layer = layer_of[name]
-                        error = rms_error(self.values(layer)[index], actual)
+                        error = rms_error(truth[layer][index], actual)
                         floors[layer][number].append(error)
 
                     inputs = {**pair[baseline.perturbed], **given}
@@ -268,5 +273,5 @@ class ChunkTruth:
                 yield
         except WorkFailure:
             raise
-        except (BridgeError, MemoryError, TimeLimitError) as error:
+        except (Exception, TimeLimitError) as error:
             raise failure(describe(error), Stage.RUN) from error
