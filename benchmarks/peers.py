@@ -58,6 +58,7 @@ def main() -> None:
                 print(f"{peer} {model.name}: {seconds:.1f} s", flush=True)
             except (subprocess.SubprocessError, RuntimeError) as error:
                 record.write_text(json.dumps({"error": str(error)[-2000:]}))
+                target.unlink(missing_ok=True)
                 spent = time.perf_counter() - begun
                 print(f"{peer} {model.name}: failed after {spent:.0f} s", flush=True)
 

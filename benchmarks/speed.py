@@ -30,6 +30,7 @@ from bridge.converters._capture import capture
 PEERS = ("litert-torch", "onnx2tf")
 _SECONDS = 6.0  # of latency runs for one model
 _MOST_ROUNDS, _LEAST_ROUNDS = 60, 7
+_LARGE = 2**22  # bytes of weights; beside fewer, peaks are those of Python itself
 
 
 def main() -> None:
@@ -173,7 +174,8 @@ Made by `make speed`; see [benchmarks.md](benchmarks.md) for what is measured.
   *allowed* is 1.3 × export + 0.5 s. What `driftbridge convert` does besides is not in it: it runs
   the model and the captured program to compare them, keeps the program as a file, and writes the
   report.
-- *memory*: how far the peak of compiling is above that of exporting.
+- *memory*: how far the peak of compiling is above that of exporting; not of small models, whose
+  peak is that of Python itself.
 - *ms*: median latency in LiteRT with XNNPACK, one thread; the files of a model run in turns.
 
 """
@@ -188,7 +190,7 @@ def row(result: Mapping[str, Any]) -> str:
         f"{export:.2f}",
         f"{whole:.2f}",
         f"{1.3 * export + 0.5:.2f}",
-        f"{result['memory'] / max(result['weights'], 1):.1f}",
+        f"{result['memory'] / result['weights']:.1f}" if result["weights"] > _LARGE else "",
         str(result["operators"]),
         f"{latency['ours']:.2f}",
     ]
