@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.artifact import Artifact, TensorSpec
 from bridge.samples import Samples
+from bridge.validators.tensors import one_thread
 
 from .edits import ONNX, TFLITE, TORCHSCRIPT
 
@@ -162,7 +163,7 @@ def _torchscript(content: bytes, artifact: Artifact, names: list[str]) -> Call:
     def call(inputs: Arrays) -> list[Array]:
         left = {name: torch.from_numpy(each.copy()) for name, each in inputs.items()}
         given = [left.pop(each if each in left else next(iter(left))) for each in arguments if left]
-        with torch.no_grad():
+        with one_thread():  # and without gradients
             results = function(module._c, *given)
         return [each.numpy() for each in results[-len(names) :]]
 
