@@ -55,7 +55,8 @@ STALE = 0.1  # of an output: the file is of other weights
 USUAL = (
     "bert,distilbert,gpt2,llama,t5_encoder,hf_vit,clip_vision,whisper_encoder,audio_net,einsums,"
     "gru_classifier,detector_topk,squeezenet1_1,mobilenet_v3_small,resnet18,mobilenet_v2,"
-    "shufflenet_v2_x1_0,efficientnet_b0,regnet_y_400mf"
+    "shufflenet_v2_x1_0,efficientnet_b0,regnet_y_400mf,mnasnet1_0,mobilenet_v3_large,densenet121,"
+    "googlenet,segformer,swin_t,convnext_tiny,vit_b_16"
 )
 HEADER = (
     "| model | file | layers that compute | with a tensor | explained | unexplained | found, % | "
