@@ -149,7 +149,10 @@ class Matcher:
     ) -> Pair | None:
         """Of tensors that all hold a layer's value, the one that stands for it."""
         kind = self.kinds[layer.id]
-        own = [each for each in agreeing if each.key not in given]
+        # a fused activation that changes nothing here has the tensor all the same
+        own = [
+            each for each in agreeing if each.key not in given or self._hands_on(layer, each.key)
+        ]
         if kind in MOVEMENT:
             own = [each for each in agreeing if each.key not in self._claimed]
             if kind in BIJECTIVE:  # a tensor of its own, in the very shape that the layer makes
@@ -180,8 +183,20 @@ class Matcher:
 
     def _taken(self, kind: str, key: str) -> bool:
         """Whether a tensor stands for another layer that is not merely fused with this one."""
+        return key in self._claimed and self._fused_activation(key) != kind
+
+    def _hands_on(self, layer: Layer, key: str) -> bool:
+        """Whether a tensor that was found for what an activation reads is the activation's."""
+        kind, claimant = self.kinds[layer.id], self._claimed.get(key)
+        return (
+            claimant in layer.inputs
+            and self.kinds[claimant] != kind
+            and self._fused_activation(key) == kind
+        )
+
+    def _fused_activation(self, key: str) -> str | None:
         made = self.graph.producer.get(key)
-        return key in self._claimed and (made is None or made.activation != kind)
+        return None if made is None else made.activation
 
     def _accept(self, layer: Layer, pair: Pair) -> None:
         before = self._claimed.get(pair.key)
