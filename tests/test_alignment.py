@@ -303,6 +303,28 @@ def test_dead_layers_are_told_apart(tmp_path: Path, aligned: Align, target: str)
     assert places(found.layer_map) == places(file.layer_map)
 
 
+class Bright(nn.Module):
+    """A ReLU that changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)
+        nn.init.constant_(self.first.bias, 100.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+def test_a_fused_relu_that_changes_nothing_here_has_the_tensor(
+    tmp_path: Path, aligned: Align
+) -> None:
+    module, inputs = Bright(), (torch.randn(1, 3, 8, 9),)
+    file = converted(module, inputs, tmp_path, "tflite")
+    found = aligned(module, inputs, stripped(file))
+    assert places(found.layer_map) == places(file.layer_map)
+    assert found.layer_map.place("conv2d").into == "relu"
+
+
 THEIRS = """
 import torch
 
