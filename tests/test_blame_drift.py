@@ -189,6 +189,26 @@ def test_a_target_or_layer_that_is_not_there_is_named(folder: Path, tmp_path: Pa
         blame_drift(folder, "onnx", layer="lenear", out=tmp_path)
 
 
+class Branching(nn.Module):
+    """What torch.export cannot capture."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if x.sum() > 0 else x
+
+
+def test_a_conversion_that_makes_nothing_reports_itself_and_not_what_the_folder_holds(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    before = (copy / "report.json").read_bytes()
+    result = bridge.convert(Branching(), (torch.rand(2, 3),), to="onnx", out=copy)
+    assert not result.artifacts
+    assert [each["ok"] for each in result.report["conversions"]] == [False]
+    assert result.report["validation"] is None
+    assert (copy / "report.json").read_bytes() == before
+
+
 def test_the_report_says_who_introduced_it_and_who_passed_it_on(folder: Path) -> None:
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     rows = {each["id"]: each["targets"]["onnx"] for each in report["layers"]}

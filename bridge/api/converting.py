@@ -172,7 +172,8 @@ def convert(
             validate=validate,
             say=say,
         ).run()
-    if options.blame and validate and not result.reused:
+    # without an artifact nothing was published: the folder is an earlier run's
+    if options.blame and validate and result.artifacts and not result.reused:
         report = attribute_failures(result.folder, limits=options.limits, say=say)
         result = replace(result, report=report)
     return result

@@ -191,11 +191,11 @@ class _Cutter:
         program = torch.export.load(self.source.path)
         places = self.artifact.layer_map.mapped()
         tensor = str(places[layer].tensor)
-        ids = spine.ids()
+        ids, apart = spine.ids(), separable(program)
         before = [
             each
             for each in ids[: ids.index(layer)]
-            if each in places and each in separable(program) and places[each].tensor != tensor
+            if each in places and each in apart and places[each].tensor != tensor
         ]
         shown = self._shown([*before, layer])
         truth = self.runner.run(

@@ -105,8 +105,10 @@ def validate(
             )
         compared_on = _validate_folder(Path(path), options, pool, drift, latency=latency, say=say)
     if blame:
-        attribute_failures(Path(path), samples=compared_on, limits=limits, say=say)
-    return Comparison(report=read_report(path), folder=Path(path))
+        report = attribute_failures(Path(path), samples=compared_on, limits=limits, say=say)
+    else:
+        report = read_report(path)
+    return Comparison(report=report, folder=Path(path))
 
 
 def _validate_folder(

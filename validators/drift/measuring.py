@@ -230,14 +230,15 @@ class _ChunkMeasurer:
             for layer, place in shown.items():
                 record.layers[layer] = self._compared(layer, place, run, noise.get(layer, []))
             record.isolation = subject.cannot_isolate(self.measurer.separable)
+            if record.isolation:
+                return record
             feeds, fed = self._feeds({**feeding, **shown}, run)
         finally:
             run.discard()
-        if not record.isolation:
-            begun = self._begin(subject, shown, feeds)
-            del feeds  # whoever runs it has it
-            yield
-            self._isolate(subject, shown, fed, begun, record)
+        begun = self._begin(subject, shown, feeds)
+        del feeds  # whoever runs it has it
+        yield
+        self._isolate(subject, shown, fed, begun, record)
         return record
 
     def _begin(

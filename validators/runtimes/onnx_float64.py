@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ class _OnnxFloat64(Runtime):
     ) -> Session:
         return _Float64Session(signature, self._load(promoted(content, path.parent)), taps)
 
+    @abstractmethod
     def _load(self, model: Any) -> Any:
-        raise NotImplementedError
+        """Load a promoted model; what it returns has ``run(names, inputs)``."""
 
 
 @register_runtime
