@@ -19,7 +19,7 @@ from PIL import Image
 import bridge
 from bridge.api import SourceOptions
 from bridge.api.opening import open_source
-from bridge.api.sampling import find_real
+from bridge.api.sampling import find_real, read_real
 from bridge.artifact import TensorSpec
 from bridge.errors import InputError, SourceError, UsageError
 from bridge.report.schema import load_schema
@@ -322,3 +322,13 @@ def test_what_the_users_own_iterable_raises_is_theirs(
         bridge.convert("mine.py:made", to="onnx", out="out", source_options=options)
     assert "mine.py" in (raised.value.where or "")
     assert not (tmp_path / "out").exists()
+
+
+def test_fewer_samples_than_a_file_holds_are_said_to_be(tmp_path: Path) -> None:
+    file = tmp_path / "many.npz"
+    np.savez(file, x=np.zeros((6, 4), np.float32))
+    inputs = [TensorSpec(name="x", shape=(1, 4), dtype="float32")]
+    given, images = find_real(file, None), ImageOptions()
+    some = read_real(given, inputs, images=images, examples={}, most=2)
+    assert (some.count, some.origin) == (2, "the first 2 of 6 real samples of many.npz")
+    assert read_real(given, inputs, images=images, examples={}, most=9).count == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +151,9 @@ def read_real(
     else:
         assert real.path is not None
         samples = read_samples(real.path, specs)
-    return samples if most is None else samples.head(most)
+    if most is None or most >= samples.count:
+        return samples
+    return replace(samples.head(most), origin=f"the first {most} of {samples.origin}")
 
 
 def _with_images(
