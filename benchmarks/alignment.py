@@ -33,8 +33,8 @@ from direct import in_order
 from peers import CACHE
 
 import bridge
+from bridge.api.foreign import foreign_artifact
 from bridge.api.opening import SourceOptions, open_source
-from bridge.api.validating import foreign_artifact
 from bridge.artifact import Artifact
 from bridge.converters._capture import capture
 from bridge.errors import InputError

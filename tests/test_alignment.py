@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 import bridge
 from bridge.api import SourceOptions, validate
+from bridge.api.foreign import foreign_artifact
 from bridge.api.opening import open_source
-from bridge.api.validating import foreign_artifact
 from bridge.artifact import Artifact
 from bridge.cli.validate import validate as command
 from bridge.layers import Absence, LayerMap

@@ -16,6 +16,8 @@ from validation_bench import Bench, samples
 from bridge.artifact import Artifact
 from bridge.samples import Samples
 from bridge.sources import onnx_source, torchscript_source
+from bridge.validators.reproduction.calls import layer_call
+from bridge.validators.reproduction.isolating import Isolator
 from bridge.validators.results import TargetResult
 from bridge.validators.verdict import Verdict
 from bridge.worker import WorkPool
@@ -199,3 +201,30 @@ def test_of_a_torchscript_source_the_wrong_layer_is_named(bench: Bench) -> None:
     assert source.spine is not None
     operators = {layer.id: layer.op for layer in source.spine.layers}
     assert [operators[each] for each in failing_alone(target)] == ["aten.layer_norm"]
+
+
+def test_a_layer_of_a_file_source_is_cut_out_with_the_options_of_both_sides(bench: Bench) -> None:
+    source = scripted(bench.folder, "source")
+    wrong = scripted(bench.folder, "wrong", 3e-5)
+    (layer,) = failing_alone(bench.compare(source, wrong, inputs=VECTORS))
+    assert "eps=1e-05" in layer_call(source, layer)
+    runner, reference = bench.reference(source, VECTORS)
+    isolated = Isolator(
+        runner=runner,
+        source=source,
+        truth=reference.runtime,
+        artifact=wrong,
+        runtime="torchscript",
+        samples=VECTORS,
+    ).isolate(layer, bench.folder)
+    assert [each for each in isolated.piece.operators if "eps=3e-05" in each]
+    assert len(isolated.fed) == 1  # what the norm reads, and nothing before that
+    assert isolated.noise > 0
+    assert isolated.expected.shape[0] == VECTORS.count
+
+
+def test_an_onnx_operator_is_told_with_its_options(bench: Bench) -> None:
+    source = convolution(bench.folder, "source")
+    assert source.spine is not None
+    (layer,) = (each.id for each in source.spine.layers if each.op == "onnx.Conv")
+    assert layer_call(source, layer) == "Conv(dilations=[1, 2], pads=[1, 0, 0, 2], strides=[2, 1])"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 from quantized_files import edited, images, net, weights_of, write_files
 
 import bridge.api.validating as api
+from bridge.api.culprits import blame_drift
 from bridge.api.opening import SourceOptions
 from bridge.artifact import Quantization
+from bridge.report.reading import limits_of
 from bridge.validators.quantization.affine import dequantized, quantized, representable
 from bridge.validators.quantization.recipe import file_recipe
 
@@ -25,13 +29,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_files(tmp_path_factory.mktemp("quantized"))
 
 
-def compared(file: Path) -> Report:
+def compared(file: Path, out: Path | None = None) -> Report:
     inputs = file.with_name("images.npz")
     np.savez(inputs, x=images(12, 2))
     options = SourceOptions(real=inputs)
     example = (images(1, 3),)
     return api.validate(
-        file, against=net(), inputs=_tensors(example), source_options=options, latency=False
+        file,
+        against=net(),
+        inputs=_tensors(example),
+        source_options=options,
+        latency=False,
+        out=out,
     ).report
 
 
@@ -108,6 +117,38 @@ def test_a_collapse_is_found_at_its_layer(
     for target in targets(report).values():
         assert target["verdict"] == "fail"
         assert target["layers"]["introduced"] == layer
+
+
+def test_a_collapse_is_reproduced_by_a_script_of_its_own(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    report = compared(edited(files["int8"], "relu", _wide), out=tmp_path / "kept")
+    for name, target in targets(report).items():
+        blame = target["blame"]
+        assert blame["layer"] == "relu"
+        assert blame["confirmed"]
+        assert blame["operators"][-1].startswith("CONV_2D(")
+        assert "→ int8, scale 0.27" in blame["operators"][-1]  # 64 times too wide
+        done = subprocess.run(
+            [sys.executable, "-I", tmp_path / "kept" / blame["script"]],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1, (name, done.stderr)
+        times = float(done.stdout.partition(": ")[2].partition(" times")[0].rpartition(" ")[2])
+        alone = rows(report, name)["relu"]["isolated"]["ratio"]
+        assert times == pytest.approx(alone, rel=0.05)  # it shows what was judged
+    assert limits_of(report, "tflite")[1] < 10  # those of int8
+
+
+def test_a_layer_that_is_all_right_has_a_script_that_ends_well(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    compared(files["int8"], out=tmp_path / "kept")
+    for layer in ("relu6", "add", "mean", "softmax"):
+        found = blame_drift(tmp_path / "kept", "tflite", layer=layer, out=tmp_path / layer)
+        assert not found.confirmed
+        assert "times that" in found.said
 
 
 def test_the_file_says_how_it_is_quantized(files: dict[str, Path]) -> None:

@@ -90,12 +90,12 @@ def artifact_reference(
         spine=artifact.spine,
         whole=whole or runner.run(chosen, artifact, samples),
         source=artifact,
-        separable=_separable(artifact) if chosen.reference_only else frozenset(),
+        separable=separable_layers(artifact) if chosen.reference_only else frozenset(),
     )
 
 
-def _separable(artifact: Artifact) -> frozenset[str]:
-    """The layers that may be run alone."""
+def separable_layers(artifact: Artifact) -> frozenset[str]:
+    """Return the layers of a source that may be run alone."""
     if artifact.format == ONNX:  # nothing in it writes to what it reads
         return frozenset(artifact.spine.ids() if artifact.spine else ())
     if artifact.format == TORCHSCRIPT:

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from ..artifact import TensorSpec
 from ..errors import InputError, UsageError
 from ..formats import EXPORTED, TORCHSCRIPT, sniff
-from ..samples import Domain, ImageOptions, InputSpec, Samples, domain_of, draw_samples
+from ..samples import (
+    EXPECTED,
+    LABELS,
+    Domain,
+    ImageOptions,
+    InputSpec,
+    Samples,
+    domain_of,
+    draw_samples,
+    read_arrays,
+)
 from ..samples.iterables import example_arguments
 from ..sources import Source, open_artifact
 from ..sources.torch_source import build, load_weights, make_live
@@ -208,14 +218,14 @@ def _open_module(
 def _open_file(
     path: Path, inputs: tuple[Any, ...] | Mapping[str, Any] | None, options: SourceOptions
 ) -> Opened:
-    given = _given_arrays(inputs, options)
+    given, real = _given_arrays(inputs, options), _found_real(options)
     found = sniff(path)
     if found == EXPORTED:
         import_operators()
     if found == TORCHSCRIPT:
         from ..sources.torchscript_source import read
 
-        artifact = read(path, given)
+        artifact = read(path, given or _first_rows(real))
     else:
         artifact = open_artifact(path)
     source = Source(text=str(path), artifact=artifact)
@@ -225,7 +235,7 @@ def _open_file(
     made_up = _made_up(specs, options) if inputs is None else frozenset()
     return Opened(
         source=source,
-        samples=_samples(specs, examples, options, _found_real(options), made_up),
+        samples=_samples(specs, examples, options, real, made_up),
         key=key_of("file", artifact.format.name, artifact.sha256),
         options=options,
         made_up=made_up,
@@ -243,6 +253,14 @@ def _given_arrays(
         spec.name or str(index): np.asarray(spec.draw(rng))
         for index, spec in enumerate(options.declared)
     }
+
+
+def _first_rows(real: RealInputs | None) -> dict[str, NDArray[Any]]:
+    """The first row of every real input that lies in a file of arrays, as a batch of one."""
+    if real is None or real.path is None or real.images:
+        return {}
+    arrays = read_arrays(real.path).items()
+    return {name: each[:1] for name, each in arrays if name not in (EXPECTED, LABELS)}
 
 
 def _drawn(specs: Sequence[TensorSpec], options: SourceOptions) -> dict[str, NDArray[Any]]:
@@ -314,8 +332,6 @@ def _parameter_count(module: Any) -> int:
 def _first_real(module: Any, real: RealInputs) -> dict[str, NDArray[Any]]:
     """The first row of each real input that ``forward`` has a parameter for, as a batch of one."""
     import inspect
-
-    from ..samples import read_arrays
 
     path = real.path
     assert path is not None

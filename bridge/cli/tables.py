@@ -43,9 +43,6 @@ def summary(report: Mapping[str, Any]) -> Table:
             table.add_row(*row)
         if not rows:
             table.add_row(*_unvalidated(conversion))
-    if not report["conversions"]:
-        for name, target in _targets(report).items():
-            table.add_row(name, "", target["runtime"], "", "", *_figures(target))
     return table
 
 
@@ -144,11 +141,15 @@ def _unvalidated(conversion: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _route_cell(conversion: Mapping[str, Any]) -> str:
+    if not conversion["routes"]:
+        return "given"
     return str(conversion["routes"][-1]["name"]).replace("/", " → ")
 
 
 def _seconds_cell(conversion: Mapping[str, Any]) -> str:
     """Seconds of the hops of the route, and whether an earlier run's file was taken."""
+    if not conversion["routes"]:
+        return ""
     outcomes = conversion["routes"][-1]["outcomes"]
     text = f"{conversion['seconds']:.1f}"
     return f"{text} (reused)" if outcomes and all(each["reused"] for each in outcomes) else text

@@ -33,6 +33,12 @@ def validate(
     against: Annotated[
         str | None, typer.Option(help="The source of an artifact: as for convert.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --against: folder for the report and, if a layer fails, its reproduction."
+        ),
+    ] = None,
     input_: Input = None,
     inputs: Inputs = None,
     resize: Resize = None,
@@ -62,6 +68,7 @@ def validate(
             comparison = run(
                 path,
                 against=against,
+                out=out,
                 source_options=source_options(
                     input_,
                     inputs,

@@ -48,8 +48,7 @@ def _facts(path: Path, model: onnx.ModelProto) -> Facts:
     uses = list(_uses(model.graph.node, opsets))
     for function in model.functions:
         uses += _uses(function.node, {**opsets, **_opsets(function)})
-    bodies = itertools.chain(model.graph.node, *(each.node for each in model.functions))
-    tensors = [*_initializers(model.graph), *_stored(bodies)]
+    tensors = _tensors(model)
     details = {
         "ir_version": str(model.ir_version),
         "opset_imports": ", ".join(f"{domain or 'ai.onnx'} {opsets[domain]}" for domain in opsets),
@@ -196,8 +195,36 @@ def _symbols(graph: onnx.GraphProto) -> str:
     )
 
 
+def external_files(path: Path) -> list[str]:
+    """Return the files that the weights of an ONNX file lie in, as it names them."""
+    import onnx
+
+    model = onnx.load_model(path, format="protobuf", load_external_data=False)
+    return sorted(_needed(_tensors(model)))
+
+
+def _tensors(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """All constants of a model."""
+    bodies = itertools.chain(model.graph.node, *(each.node for each in model.functions))
+    return [*_initializers(model.graph), *_stored(bodies)]
+
+
 def _external(path: Path, tensors: Iterable[onnx.TensorProto]) -> str:
     """Files that the weights lie in, with their sizes; a missing or short one is told as such."""
+    found = []
+    for name, end in sorted(_needed(tensors).items()):
+        file = path.parent / name
+        size = file.stat().st_size if file.is_file() else None
+        if size is None:
+            found.append(f"{name} (missing)")
+        else:
+            short = f", {end} are needed" if size < end else ""
+            found.append(f"{name} ({size} bytes{short})")
+    return ", ".join(found)
+
+
+def _needed(tensors: Iterable[onnx.TensorProto]) -> dict[str, int]:
+    """File that weights lie in → how many of its bytes are needed."""
     import onnx
 
     needed: dict[str, int] = {}
@@ -207,13 +234,4 @@ def _external(path: Path, tensors: Iterable[onnx.TensorProto]) -> str:
             end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
             name = entry.get("location", "")
             needed[name] = max(end, needed.get(name, 0))
-    found = []
-    for name, end in sorted(needed.items()):
-        file = path.parent / name
-        size = file.stat().st_size if file.is_file() else None
-        if size is None:
-            found.append(f"{name} (missing)")
-        else:
-            short = f", {end} are needed" if size < end else ""
-            found.append(f"{name} ({size} bytes{short})")
-    return ", ".join(found)
+    return needed

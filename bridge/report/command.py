@@ -14,19 +14,23 @@ _IMAGES = {"resize": "x", "crop": "x", "mean": ",", "std": ","}
 def command(document: Mapping[str, Any]) -> str:
     """Return the command, quoted for a shell; empty if there was none.
 
-    A module in the memory of a Python program has no command, and neither has the comparison of a
-    single artifact.
+    A module in the memory of a Python program has no command.
     """
-    source = document["source"]
+    source, options = document["source"], dict(document["options"])
     formats = [each["format"] for each in document["conversions"]]
     if not formats or (source["format"] == "torch" and ":" not in source["text"]):
         return ""
-    words = ["driftbridge", "convert", source["text"], "--to", ",".join(formats)]
+    given = options.pop("validated", None)
+    words = ["driftbridge"]
+    if given is None:
+        words += ["convert", source["text"], "--to", ",".join(formats)]
+    else:
+        words += ["validate", given, "--against", source["text"]]
     for name in ("weights", "inputs"):
         if source.get(name):
             words += [f"--{name}", source[name]]
     words += _images(source.get("images") or {})
-    words += _options(document["options"])
+    words += _options(options)
     return shlex.join(words)
 
 

@@ -41,7 +41,7 @@ def junit_report(document: Mapping[str, Any]) -> str:
 
 def _conversion(suite: ElementTree.Element, document: Mapping[str, Any], line: TargetLine) -> None:
     for conversion in document["conversions"]:
-        if conversion["format"] == line.format:
+        if conversion["format"] == line.format and (conversion["routes"] or not conversion["ok"]):
             case = _case(suite, line.name, "conversion", conversion["seconds"])
             if not conversion["ok"]:
                 _end(case, "error", line.reason)

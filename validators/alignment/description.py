@@ -20,6 +20,7 @@ _CONFIDENCE = {
     Evidence.ALONE: 0.8,
     Evidence.STRUCTURE: 0.7,
 }
+_DEFECTIVE = (Evidence.ROLE, Evidence.STRUCTURE)
 _UNCONFIRMED = 0.8  # of that, without a second input
 _MODEL = ""  # whoever runs the model; no layer has this id
 
@@ -167,5 +168,12 @@ def _reason(layer: Layer, ends: list[str], pairs: Mapping[str, Pair], matcher: M
 
 
 def _all_agree(ends: Iterable[str], pairs: Mapping[str, Pair], agrees: float) -> bool:
-    """Whether what a layer leads to has the right values, so that its work is done somewhere."""
-    return all(each in pairs and pairs[each].error <= agrees for each in ends)
+    """Whether what a layer leads to has the right values, so that its work is done somewhere.
+
+    What was found though its values are wrong is judged together with what it is computed in one
+    with: the fault may lie in either.
+    """
+    return all(
+        each in pairs and (pairs[each].error <= agrees or pairs[each].evidence in _DEFECTIVE)
+        for each in ends
+    )

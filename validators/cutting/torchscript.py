@@ -44,13 +44,16 @@ def cut_graph(graph: Any, taps: Sequence[str], cuts: Sequence[str], path: Path) 
 
 def piece_operators(
     file: Path, tensor: str, cuts: Sequence[str]
-) -> list[tuple[str, dict[str, Any]]]:
+) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     """Return what makes a value of cut values: kind and constant options of each operator.
 
     Args:
         file: A TorchScript file.
         tensor: Name of the value.
         cuts: Names of the values that are not looked behind.
+
+    Returns:
+        The operators in order, and the cut values that they read.
 
     Raises:
         SourceError: There is no such value, or it holds no tensor.
@@ -61,16 +64,20 @@ def piece_operators(
     (value,) = tensor_values(graph, [tensor], file).values()
     found: set[Any] = set()
     waiting, stop = [value.node()], {*cuts} - {tensor}
+    read = set()
     while waiting:
         node = waiting.pop()
         if node not in found:
             found.add(node)
+            names = {each.debugName() for each in node.inputs()}
+            read |= names & stop
             waiting += [each.node() for each in node.inputs() if each.debugName() not in stop]
-    return [
+    operators = [
         (node.kind(), _options(node))
         for node in graph.nodes()
         if node in found and node.kind().startswith(_OPERATORS)
     ]
+    return operators, [each for each in cuts if each in read]
 
 
 def _options(node: Any) -> dict[str, Any]:

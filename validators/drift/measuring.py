@@ -10,7 +10,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from ...samples import Samples
 from ...worker import IN_PROCESS, WorkFailure
 from ..histogram import Histogram, error_histogram
 from ..metrics import measure
-from ..quantization.affine import dequantized, quantized
-from ..running import Run, Runner, to_source_axes
+from ..running import Run, Runner
 from ..runtime import Runtime
-from .forms import in_artifact_form, in_source_form
+from .feeding import fed_values
+from .forms import in_source_form
 from .plan import Chunk
 from .records import LayerRecord, RecordStore, TargetRecord, record_key
 from .truth import Arrays, ChunkTruth, Fed, Memory
@@ -34,7 +33,6 @@ _AT_ONCE = 2  # one runs in a worker while the other is measured here
 
 _MORE_THAN_NOISE = 3.0
 _LEAST_NOISE = 2.0**-24
-_FED_TYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +230,7 @@ class _ChunkMeasurer:
             record.isolation = subject.cannot_isolate(self.measurer.separable)
             if record.isolation:
                 return record
-            feeds, fed = self._feeds({**feeding, **shown}, run)
+            feeds, fed = fed_values(self.truth, {**feeding, **shown}, run)
         finally:
             run.discard()
         begun = self._begin(subject, shown, feeds)
@@ -322,35 +320,3 @@ class _ChunkMeasurer:
                 actual = in_source_form(place, alone)[index].reshape(expected.shape)
                 return error_histogram(expected, actual)
         return None
-
-    def _feeds(self, places: Mapping[str, Place], run: Run) -> tuple[Arrays, dict[str, Fed]]:
-        """The reference's values by tensor, as the artifact stores them, and by layer."""
-        feeds: Arrays = {}
-        fed: dict[str, Fed] = {}
-        spine = self.measurer.source.spine
-        types = {each.id: each.dtype for each in spine.layers} if spine else {}
-        for layer, place in places.items():
-            if layer not in self.measurer.separable:
-                continue
-            name, expected = str(place.tensor), self.truth.values(layer)
-            # a file may not say the types of its values: then they are those that it has in float32
-            kind = types[layer] or _narrow(expected.dtype)
-            actual, code = run.arrays.taps[name], run.quantization.get(name)
-            stored_otherwise = expected.dtype.kind == "f" and actual.dtype.kind != "f"
-            if kind not in _FED_TYPES or (stored_otherwise and code is None):
-                continue
-            shaped = in_artifact_form(place, expected, actual.shape)
-            if shaped is None:
-                continue
-            if name not in feeds:
-                feeds[name] = quantized(shaped, code, actual.dtype)
-            stands_for = None
-            if code is not None:
-                real = to_source_axes(dequantized(feeds[name], code), place.permutation)
-                stands_for = real.reshape(expected.shape)
-            fed[layer] = Fed(dtype=kind, values=stands_for)
-        return feeds, fed
-
-
-def _narrow(dtype: np.dtype[Any]) -> str:
-    return "float32" if dtype.kind == "f" else dtype.name

@@ -59,7 +59,7 @@ def chunks(spine: Spine, layers: Sequence[str], start: int, stop: int, budget: i
         filled += sizes[layer]
     made = []
     for group in groups:
-        feeding = _feeding(spine, group, layers) if len(groups) > 1 else []
+        feeding = feeding_layers(spine, group, layers) if len(groups) > 1 else []
         room = max(1, sum(sizes[each] for each in (*group, *feeding)))
         step = max(1, min(stop - start, budget // room))
         made += [
@@ -81,8 +81,8 @@ def _bytes(shape: tuple[int, ...] | None) -> int:
     return count * _BYTES_PER_ELEMENT
 
 
-def _feeding(spine: Spine, group: Sequence[str], measured: Sequence[str]) -> list[str]:
-    """The measured layers outside a group that its layers read, through others or directly."""
+def feeding_layers(spine: Spine, group: Sequence[str], measured: Sequence[str]) -> list[str]:
+    """Return the measured layers outside a group that it reads, through others or directly."""
     inputs = {layer.id: layer.inputs for layer in spine.layers}
     inside, known = set(group), set(measured)
     found: dict[str, None] = {}

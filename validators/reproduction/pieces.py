@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ...inspection.tflite_graph import read_graph
 from ..cutting import onnx as onnx_cutting
 from ..cutting import tflite as tflite_cutting
 from ..cutting import torchscript as torchscript_cutting
+from ..quantization.recipe import Stored, file_recipe
 from ..runtime import fed_name
 
 
@@ -49,11 +50,14 @@ def write_piece(
     if artifact.format == TFLITE:
         names = [each.name for each in cuts]
         path.write_bytes(tflite_cutting.piece(artifact.path, tensor.name, names))
-        graph = read_graph(path)
+        graph, stored = read_graph(path), file_recipe(path).tensors
         return PieceFile(
             path=path,
             inputs=tuple(graph.tensors[0][index].name for index in graph.inputs),
-            operators=tuple(_text(each.name, dict(each.options)) for each in graph.main),
+            operators=tuple(
+                operator_text(each.name, each.options) + _stored_text(stored.get(each.tensor))
+                for each in graph.main
+            ),
         )
     if artifact.format == ONNX:
         content = onnx_cutting.piece(artifact.path, tensor, cuts)
@@ -61,15 +65,26 @@ def write_piece(
         return _onnx_piece(path, content)
     assert artifact.format == TORCHSCRIPT
     path.write_bytes(artifact.path.read_bytes())
-    fed = tuple(fed_name(each.name) for each in cuts)
-    own = tuple(each.name for each in artifact.signature.inputs)
-    operators = tuple(
-        _text(kind.replace("::", "."), options)
-        for kind, options in torchscript_cutting.piece_operators(
-            artifact.path, tensor.name, [each.name for each in cuts]
-        )
+    operators, read = torchscript_cutting.piece_operators(
+        artifact.path, tensor.name, [each.name for each in cuts]
     )
-    return PieceFile(path=path, inputs=(*own, *fed), operators=operators)
+    own = tuple(each.name for each in artifact.signature.inputs)
+    return PieceFile(
+        path=path,
+        inputs=(*own, *(fed_name(each) for each in read)),
+        operators=tuple(
+            operator_text(kind.replace("::", "."), options) for kind, options in operators
+        ),
+    )
+
+
+def _stored_text(stored: Stored | None) -> str:
+    """How a result is quantized; nothing for floats."""
+    if stored is None:
+        return ""
+    scales, zero_points = stored.quantization.scales, stored.quantization.zero_points
+    scale = f"{scales[0]:.6g}" if len(scales) == 1 else f"{len(scales)} by channel"
+    return f" → {stored.dtype}, scale {scale}, zero point {zero_points[0]}"
 
 
 def _onnx_piece(path: Path, content: bytes) -> PieceFile:
@@ -79,11 +94,13 @@ def _onnx_piece(path: Path, content: bytes) -> PieceFile:
     return PieceFile(
         path=path,
         inputs=tuple(each.name for each in model.graph.input),
-        operators=tuple(
-            _text(node.op_type, {each.name: _value(each) for each in node.attribute})
-            for node in model.graph.node
-        ),
+        operators=tuple(onnx_operator(node) for node in model.graph.node),
     )
+
+
+def onnx_operator(node: Any) -> str:
+    """Return an ONNX node with its attributes, for people."""
+    return operator_text(node.op_type, {each.name: _value(each) for each in node.attribute})
 
 
 def _value(attribute: Any) -> Any:
@@ -95,6 +112,7 @@ def _value(attribute: Any) -> Any:
     return "…" if attribute.HasField("t") or attribute.HasField("g") else value
 
 
-def _text(name: str, options: dict[str, Any]) -> str:
+def operator_text(name: str, options: Mapping[str, Any]) -> str:
+    """Return an operator with its options, for people."""
     listed = ", ".join(f"{key}={value}" for key, value in options.items())
     return f"{name}({listed})"

@@ -29,7 +29,11 @@ def run(inputs):
     for name, array in inputs.items():
         interpreter.set_tensor(details[name], array)
     interpreter.invoke()
-    return interpreter.get_tensor(output["index"])
+    result, code = interpreter.get_tensor(output["index"]), output["quantization_parameters"]
+    if not len(code["scales"]):
+        return result
+    ((scale,), (zero_point,)) = code["scales"], code["zero_points"]
+    return (result.astype(np.float64) - zero_point) * scale  # what the integers stand for
 """
 
 _ONNX = """\
