@@ -187,6 +187,8 @@ def _write(blame: DriftBlame, isolated: IsolatedLayer, artifact: Artifact, limit
         tensor=isolated.tensor,
         fed=isolated.fed,
         limit=limit,
+        scale=isolated.scale,
+        zero_point=isolated.zero_point,
     )
     (blame.folder / SCRIPT).write_text(text, encoding="utf-8")
 

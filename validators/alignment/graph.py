@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .operators import BIJECTIVE
+from .operators import BIJECTIVE, FOLDABLE
 
 _LONGEST_REGION = 5000  # operators; a recurrent layer that is unrolled has hundreds
 
@@ -128,6 +128,19 @@ class Graph:
             found.update(fresh)
             waiting += fresh
         return found
+
+    def going_on_by_constants(self, key: str) -> list[Operation]:
+        """Return the operators that compute something simple of a tensor and constants.
+
+        A bias that is added is of that kind, and so is a norm.
+        """
+        return [
+            each
+            for copy in self.copies(key)
+            for each in self.readers.get(copy, ())
+            if each.kind in FOLDABLE - {"identity"}
+            and len(self.live.intersection(each.inputs)) == 1
+        ]
 
     def _copied(self, operation: Operation) -> tuple[str, ...]:
         plain = operation.kind in BIJECTIVE and operation.activation is None

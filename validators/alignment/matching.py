@@ -17,7 +17,7 @@ import numpy as np
 
 from ...layers import Layer, Spine
 from ..taps.exported import NodeRunner
-from .graph import Graph
+from .graph import INTEGERS, Graph
 from .layouts import Array, Layout
 from .missing import Missing
 from .operators import ACTIVATIONS, BIJECTIVE, COMPUTE, FOLDABLE, MOVEMENT, kind_of
@@ -170,12 +170,33 @@ class Matcher:
             place = self.graph.position(pair.key)
             return -alike, self._taken(kind, pair.key), len(region), place
 
-        best = min(near, key=rank)
+        best = self._with_bias(layer, min(near, key=rank), near)
         if self._taken(kind, best.key):
             self.same[layer.id] = best.key
             return None
         self._equal[layer.id] = set().union(*(self.graph.copies(each.key) for each in near))
         return best
+
+    def _with_bias(self, layer: Layer, best: Pair, near: Sequence[Pair]) -> Pair:
+        """The tensor behind constants that are added, where integers do not tell the two apart.
+
+        A bias may be smaller than the steps of what it is added to; unless the source adds it in a
+        layer of its own, it belongs to this one.
+        """
+        follower = self._missing.folded_into(self.nodes[layer.id])
+        if self.graph.tolerance is not INTEGERS or follower is not None:
+            return best
+        by_key = {each.key: each for each in near}
+        while True:
+            after = [
+                made
+                for each in self.graph.going_on_by_constants(best.key)
+                for made in each.outputs
+                if made in by_key
+            ]
+            if len(after) != 1 or by_key[after[0]] is best:
+                return best
+            best = by_key[after[0]]
 
     def _moves(self, key: str) -> bool:
         made = self.graph.producer.get(key)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...layers import Layer
+from .graph import INTEGERS
 from .layouts import Array, layouts
 from .operators import ACTIVATIONS, BIJECTIVE, FOLDABLE, MOVEMENT
 from .outlook import Outlook
@@ -92,6 +93,11 @@ class Missing:
         tried = [
             (each, pair) for each, made in chain for pair in self._candidates(each, made, layer)
         ]
+        least: dict[str, float] = {}
+        for _, pair in tried:
+            least[pair.key] = min(pair.error, least.get(pair.key, math.inf))
+        # what is near to a fused activation is not that of what the activation reads
+        tried = [each for each in tried if each[1].error <= 2 * least[each[1].key]]
         tried.sort(key=lambda each: (-self._likeness(*each), each[1].error))
         for each, pair in tried[:_MOST_TRIED]:
             proven = self._with_role(each, pair, values, agreement / tolerance.closer)
@@ -103,10 +109,11 @@ class Missing:
         """Whether a tensor is nearer to a layer that is folded into the one it was found for.
 
         A norm that changes next to nothing may be folded into the convolution before it; the tensor
-        is then the norm's.
+        is then the norm's. Integers do not tell the two apart: there it is the norm's unless the
+        artifact goes on with what may be a norm.
         """
-        follower = self._follower(node)
-        if follower is None or self._matcher.kinds[follower.name] not in FOLDABLE - {"identity"}:
+        follower = self.folded_into(node)
+        if follower is None:
             return False
         try:
             value = array_of(self._matcher.runner.evaluate(follower, values))
@@ -116,10 +123,24 @@ class Missing:
         if value is None or value.shape != shape:
             return False
         actual = pair.layout.restore(self._matcher.probes.read(pair.key, 0), value.shape)
-        if not difference(value, actual) < pair.error / 2:
+        error = difference(value, actual)
+        folded = (
+            self._matcher.graph.tolerance is INTEGERS
+            and self._matcher.kinds[follower.name] == "batch_norm"
+            and error <= self._matcher.graph.tolerance.agrees
+            and not self._matcher.graph.going_on_by_constants(pair.key)
+        )
+        if not (error < pair.error / 2 or folded):
             return False
         self._expected[follower.name] = pair
         return True
+
+    def folded_into(self, node: torch.fx.Node) -> torch.fx.Node | None:
+        """Return the layer with constants alone that may be folded into a node, if there is one."""
+        follower = self._follower(node)
+        if follower is None or self._matcher.kinds[follower.name] not in FOLDABLE - {"identity"}:
+            return None
+        return follower
 
     def _outlook(
         self,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .graph import Graph, Operation
+from ..quantization.onnx_scales import OnnxScales
+from ..quantization.recipe import file_recipe
+from .graph import FLOATS, INTEGERS, Graph, Operation
 from .operators import kind_of
 
 # operators whose results are lists of tensors, which cannot be shown
@@ -13,36 +15,55 @@ _LISTS = ("Sequence", "SplitToSequence", "Optional")
 
 
 def read_onnx(path: Path) -> Graph:
-    """Read a file; weights in files of their own are left there."""
+    """Read a file; weights in files of their own are left there.
+
+    Where values are stored in integers (QuantizeLinear and DequantizeLinear around an operator),
+    those are the tensors of the operators: whoever runs the file computes with them.
+    """
     import onnx
 
     graph = onnx.load(path, load_external_data=False).graph
+    scales = OnnxScales(graph)
     constants = {each.name for each in graph.initializer}
     inputs = [each.name for each in graph.input if each.name not in constants]
-    operations = tuple(_operation(node, index) for index, node in enumerate(graph.node))
+    nodes = [each for each in graph.node if not _only_stores(each, scales)]
+    operations = tuple(_operation(node, index, scales) for index, node in enumerate(nodes))
     names = {name: name for name in inputs}
-    for node, each in zip(graph.node, operations, strict=True):
+    for node, each in zip(nodes, operations, strict=True):
         if not node.op_type.startswith(_LISTS):
             names.update((key, key) for key in each.outputs)
     return Graph(
         operations=operations,
         inputs={name: name for name in inputs},
-        outputs={each.name: each.name for each in graph.output},
+        outputs={each.name: scales.resolved(each.name) for each in graph.output},
         names=names,
         shapes={
             each.name: tuple(size.dim_value for size in each.type.tensor_type.shape.dim)
             for each in (*graph.input, *graph.value_info, *graph.output)
         },
+        scales={
+            name: (each.scales[0], each.zero_points[0])
+            for name, each in scales.of.items()
+            if each.axis is None
+        },
+        tolerance=INTEGERS if file_recipe(path).precision.startswith("int8") else FLOATS,
     )
 
 
-def _operation(node: Any, index: int) -> Operation:
+def _only_stores(node: Any, scales: OnnxScales) -> bool:
+    """Whether an operator only brings a value into integers, or back."""
+    if node.op_type == "DequantizeLinear":
+        return True
+    return node.op_type == "QuantizeLinear" and node.input[0] in scales.stored
+
+
+def _operation(node: Any, index: int, scales: OnnxScales) -> Operation:
     return Operation(
         index=index,
         kind=kind_of(node.op_type),
         name=node.op_type,
-        inputs=tuple(name for name in (*node.input, *_captured(node)) if name),
-        outputs=tuple(name for name in node.output if name),
+        inputs=tuple(scales.resolved(name) for name in (*node.input, *_captured(node)) if name),
+        outputs=tuple(scales.resolved(name) for name in node.output if name),
     )
 
 

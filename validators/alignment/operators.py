@@ -13,7 +13,7 @@ _KINDS: dict[str, str] = {
     "conv_transpose": "convtranspose convtranspose1d convtranspose2d convtranspose3d "
     "transposeconv conv3dtranspose",
     "linear": "linear matmul mm bmm addmm baddbmm gemm fullyconnected batchmatmul einsum dot mv "
-    "fusedmatmul bilinear",
+    "fusedmatmul bilinear matmulinteger dynamicquantizematmul matmulintegertofloat matmulnbits",
     "attention": "scaleddotproductattention attention multiheadattention",
     "recurrent": "lstm gru rnn rnntanh rnnrelu lstmcell grucell unidirectionalsequencelstm "
     "bidirectionalsequencelstm unidirectionalsequencernn while loop scan",
@@ -47,7 +47,8 @@ _KINDS: dict[str, str] = {
     "reshape": "reshape view flatten unflatten squeeze unsqueeze expanddims unsafeview viewas "
     "reshapeas",
     "identity": "identity dropout featuredropout clone contiguous alias detach liftfreshcopy to "
-    "tocopy cast castlike float typeas dequantize dequantizelinear quantize quantizelinear",
+    "tocopy cast castlike float typeas dequantize dequantizelinear quantize quantizelinear "
+    "dynamicquantizelinear",
     "movement": "getitem slice stridedslice split splitwithsizes splitv chunk unbind unpack select "
     "narrow "
     "pad padv2 mirrorpad constantpadnd reflectionpad1d reflectionpad2d replicationpad1d "
@@ -89,4 +90,6 @@ def kind_of(operator: str) -> str:
         A kind of the vocabulary; for an operator that is not in it, its plain name.
     """
     plain = operator.rpartition(".")[2].replace("_", "").lower()
+    if plain not in _KIND_OF:  # ONNX's operators on integers: QLinearConv, QGemm
+        plain = plain.removeprefix("qlinear" if plain.startswith("qlinear") else "q")
     return _KIND_OF.get(plain, plain)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from ...artifact import Artifact, TensorSpec
-from ...formats import TFLITE
+from ...formats import ONNX, TFLITE
 from ...program import operator_name
 from ..quantization.affine import representable
 from ..quantization.recipe import Stored, Weights, recipe_of
@@ -114,7 +114,7 @@ def emulation(artifact: Artifact, source: Artifact) -> Emulation | None:
         artifact: The file, with its layer map.
         source: The captured program with the spine.
     """
-    if artifact.format != TFLITE or not artifact.precision.startswith("int8"):
+    if artifact.format not in (TFLITE, ONNX) or not artifact.precision.startswith("int8"):
         return None
     assert source.spine is not None
     recipe = recipe_of(artifact)

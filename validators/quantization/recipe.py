@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...artifact import Artifact, Quantization
-from ...formats import TFLITE
+from ...formats import ONNX, TFLITE
 from ...inspection.flatbuffer import mapped
 from ...inspection.tflite_file import enumeration_names, quantization_of, tensor_types, text
 
@@ -53,8 +53,8 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made:
-    """An operator: what it reads and makes, by tensor index."""
+class Made:
+    """An operator: its name, and what it reads and makes, by tensor index."""
 
     name: str
     inputs: tuple[int, ...]
@@ -75,7 +75,7 @@ class Recipe:
     inputs: Mapping[str, Stored] = field(default_factory=dict)
     float16: bool = False
     _names: Mapping[int, str] = field(default_factory=dict)
-    _makers: Mapping[int, _Made] = field(default_factory=dict)
+    _makers: Mapping[int, Made] = field(default_factory=dict)
     _weights: Mapping[int, Weights] = field(default_factory=dict)
 
     @property
@@ -119,12 +119,12 @@ class Recipe:
 
 
 def recipe_of(artifact: Artifact) -> Recipe:
-    """Return how an artifact is quantized; only TFLite files are looked into."""
-    return file_recipe(artifact.path) if artifact.format == TFLITE else Recipe()
+    """Return how an artifact is quantized; TFLite and ONNX files are looked into."""
+    return file_recipe(artifact.path) if artifact.format in (TFLITE, ONNX) else Recipe()
 
 
 def file_recipe(path: Path) -> Recipe:
-    """Return how a TFLite file is quantized.
+    """Return how a TFLite or ONNX file is quantized.
 
     Raises:
         DamagedError: It refers to something that is not in the file.
@@ -135,6 +135,10 @@ def file_recipe(path: Path) -> Recipe:
 
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, modified: int, size: int) -> Recipe:
+    if path.suffix == ONNX.suffix:
+        from .onnx_recipe import onnx_recipe
+
+        return onnx_recipe(path)
     from ai_edge_litert import schema_py_generated as schema
 
     with mapped(path) as data:
@@ -171,7 +175,7 @@ class _Reader:
             _weights=weights,
         )
 
-    def _read_operators(self) -> Iterator[_Made]:
+    def _read_operators(self) -> Iterator[Made]:
         names = enumeration_names("BuiltinOperator")
         for number in range(self._graph.OperatorsLength()):
             operator = self._graph.Operators(number)
@@ -179,7 +183,7 @@ class _Reader:
             builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
             inputs = (int(operator.Inputs(place)) for place in range(operator.InputsLength()))
             outputs = (int(operator.Outputs(place)) for place in range(operator.OutputsLength()))
-            yield _Made(
+            yield Made(
                 name=names.get(builtin, ""),
                 inputs=tuple(each for each in inputs if each >= 0),
                 outputs=tuple(each for each in outputs if each >= 0),
@@ -229,7 +233,7 @@ class _Reader:
                     waiting += each.outputs
         return None
 
-    def _weights_of(self, operator: _Made, live: set[int]) -> Weights | None:
+    def _weights_of(self, operator: Made, live: set[int]) -> Weights | None:
         """The quantized weights of an operator that reads what is computed too."""
         if not live.intersection(operator.inputs):
             return None

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...artifact import Artifact, TensorSpec
+from ...artifact import Artifact, Quantization, TensorSpec
+from ...errors import SourceError
 from ...samples import Samples
 from ..drift.feeding import fed_values
 from ..drift.forms import in_artifact_form
@@ -36,6 +37,8 @@ class IsolatedLayer:
         inputs: What the piece reads, by the names of its inputs, ``[K, *shape]`` as it stores them.
         expected: What the reference has for its tensor, ``[K, *shape]``, in real numbers and in the
             artifact's axes.
+        scale: Of the integers that the piece makes; 1 for real numbers.
+        zero_point: Likewise.
         noise: RMS error of the worst legitimate implementation of the same piece.
     """
 
@@ -44,6 +47,8 @@ class IsolatedLayer:
     fed: tuple[str, ...]
     inputs: Arrays
     expected: NDArray[Any]
+    scale: float
+    zero_point: int
     noise: float
 
 
@@ -113,7 +118,7 @@ class Isolator:
             before = [each for each in before if each not in unfed]  # the piece begins earlier
         given = self._given(piece, feeds)
         place = places[layer]
-        stored = shown.arrays.taps[str(place.tensor)]
+        stored, code = shown.arrays.taps[str(place.tensor)], _code(str(place.tensor), shown)
         values = truth.values(layer)
         expected = in_artifact_form(place, values, (len(values), *stored.shape[1:]))
         assert expected is not None  # it was compared
@@ -125,6 +130,8 @@ class Isolator:
             fed=_fed(piece, feeds),
             inputs={name: array[:count] for name, array in given.items()},
             expected=expected[:count],
+            scale=code.scales[0],
+            zero_point=code.zero_points[0],
             noise=max(float(np.sqrt(np.mean(np.square(each[:count])))) for each in errors),
         )
 
@@ -162,6 +169,16 @@ def _fed(piece: PieceFile, feeds: Arrays) -> tuple[str, ...]:
 def _spec(name: str, shown: Run) -> TensorSpec:
     array = shown.arrays.taps[name]
     return TensorSpec(name=name, shape=array.shape[1:], dtype=array.dtype.name)
+
+
+def _code(name: str, shown: Run) -> Quantization:
+    """What the numbers of a tensor stand for."""
+    if shown.arrays.taps[name].dtype.kind not in "iu" or name not in shown.quantization:
+        return Quantization(scales=(1.0,), zero_points=(0,))
+    found = shown.quantization[name]
+    if found.axis is not None:
+        raise SourceError(f"{name} has a scale for each channel, which no script is written for")
+    return found
 
 
 def _count(arrays: Sequence[NDArray[Any]]) -> int:

@@ -90,11 +90,14 @@ def _stored_text(stored: Stored | None) -> str:
 def _onnx_piece(path: Path, content: bytes) -> PieceFile:
     import onnx
 
-    model = onnx.load_from_string(content)
+    model, stored = onnx.load_from_string(content), file_recipe(path).tensors
     return PieceFile(
         path=path,
         inputs=tuple(each.name for each in model.graph.input),
-        operators=tuple(onnx_operator(node) for node in model.graph.node),
+        operators=tuple(
+            onnx_operator(node) + _stored_text(stored.get(node.output[0]))
+            for node in model.graph.node
+        ),
     )
 
 

@@ -29,11 +29,7 @@ def run(inputs):
     for name, array in inputs.items():
         interpreter.set_tensor(details[name], array)
     interpreter.invoke()
-    result, code = interpreter.get_tensor(output["index"]), output["quantization_parameters"]
-    if not len(code["scales"]):
-        return result
-    ((scale,), (zero_point,)) = code["scales"], code["zero_points"]
-    return (result.astype(np.float64) - zero_point) * scale  # what the integers stand for
+    return interpreter.get_tensor(output["index"])
 """
 
 _ONNX = """\
@@ -83,6 +79,7 @@ PIECE = {piece}
 TENSOR = {tensor}
 FED = {fed}
 LIMIT = {limit!r}  # times the rounding error of a legitimate implementation
+SCALE, ZERO_POINT = {scale!r}, {zero_point!r}  # real = SCALE * (what comes out - ZERO_POINT)
 
 golden = np.load(HERE / "golden.npz")
 """
@@ -94,7 +91,7 @@ expected, noise = golden["expected"], float(golden["noise"])
 results = [
     run({name: golden[f"input/{name}"][index] for name in names}) for index in range(len(expected))
 ]
-actual = np.stack(results).astype(np.float64).reshape(expected.shape)
+actual = SCALE * (np.stack(results).astype(np.float64).reshape(expected.shape) - ZERO_POINT)
 finite = np.isfinite(expected) & np.isfinite(actual)
 if not np.array_equal(expected[~finite], actual[~finite], equal_nan=True):
     print("NaN or infinity where the reference has none, or the reverse")
@@ -117,6 +114,8 @@ def script(
     tensor: str,
     fed: Sequence[str],
     limit: float,
+    scale: float = 1.0,
+    zero_point: int = 0,
 ) -> str:
     """Return a script that runs a piece on its golden inputs and compares.
 
@@ -128,6 +127,8 @@ def script(
         tensor: The tensor that it makes.
         fed: Tensors of the whole file that are fed.
         limit: Drift ratio above which the script ends with 1.
+        scale: Of the integers that the piece makes; 1 for real numbers.
+        zero_point: Likewise.
     """
     bodies: Mapping[Format, str] = {TFLITE: _LITERT, ONNX: _ONNX, TORCHSCRIPT: _TORCHSCRIPT}
     resolver = "AUTO" if runtime.endswith("xnnpack") else "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
@@ -136,6 +137,8 @@ def script(
         tensor=json.dumps(tensor),
         fed=json.dumps(list(fed)),
         limit=limit,
+        scale=scale,
+        zero_point=zero_point,
     )
     remarks = "".join(f"# {line}\n" for text in comments for line in text.splitlines())
     return f"{remarks}\n{head}\n{bodies[format_].format(resolver=resolver)}{_TAIL}"
