@@ -16,6 +16,7 @@ import bridge.api.validating as api
 from bridge.api.culprits import blame_drift
 from bridge.api.opening import SourceOptions
 from bridge.artifact import Quantization
+from bridge.formats import TFLITE
 from bridge.report.reading import limits_of
 from bridge.validators.quantization.affine import dequantized, quantized, representable
 from bridge.validators.quantization.recipe import file_recipe
@@ -152,7 +153,7 @@ def test_a_layer_that_is_all_right_has_a_script_that_ends_well(
 
 
 def test_the_file_says_how_it_is_quantized(files: dict[str, Path]) -> None:
-    found = {name: file_recipe(path).precision for name, path in files.items()}
+    found = {name: file_recipe(path, TFLITE).precision for name, path in files.items()}
     assert found == {
         "float": "float32",
         "int8": "int8",
@@ -160,7 +161,7 @@ def test_the_file_says_how_it_is_quantized(files: dict[str, Path]) -> None:
         "dynamic": "int8-weights",
         "weights": "int8-weights",
     }
-    weights, roundings = file_recipe(files["int8"]).piece("relu6", {"relu"})
+    weights, roundings = file_recipe(files["int8"], TFLITE).piece("relu6", {"relu"})
     assert weights is not None
     assert (weights.bits, weights.per_channel, weights.dynamic) == (8, True, False)
     assert roundings == 1

@@ -25,6 +25,7 @@ from quantized_files import images, net
 
 import bridge
 from bridge.api.opening import SourceOptions
+from bridge.formats import ONNX
 from bridge.validators.quantization.recipe import file_recipe
 
 Report = Mapping[str, Any]
@@ -127,7 +128,7 @@ def test_a_collapse_is_found_at_its_layer_and_reproduced(
 
 
 def test_the_file_says_how_it_is_quantized(files: dict[str, Path]) -> None:
-    found = {name: file_recipe(path) for name, path in files.items()}
+    found = {name: file_recipe(path, ONNX) for name, path in files.items()}
     assert {name: each.precision for name, each in found.items()} == {
         "pairs": "int8",
         "operators": "int8",

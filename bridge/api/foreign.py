@@ -18,7 +18,7 @@ from ..report import html_report, manifest_document, report_document, stored_art
 from ..report.manifest import ManifestEntry
 from ..samples import Samples
 from ..validators.alignment import align, can_align
-from ..validators.quantization.recipe import recipe_of
+from ..validators.quantization.recipe import file_recipe
 from ..validators.running import Runner
 from ..worker import WorkFailure, WorkPool
 from .assessing import assess
@@ -285,7 +285,7 @@ def foreign_artifact(path: Path, source: Signature) -> Artifact:
         producer=found.producer,
         producer_version=found.producer_version,
     )
-    return replace(artifact, precision=recipe_of(artifact).precision)
+    return replace(artifact, precision=file_recipe(path, artifact.format).precision)
 
 
 def _corresponding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...formats import ONNX
 from ..quantization.onnx_scales import OnnxScales
 from ..quantization.recipe import file_recipe
 from .graph import FLOATS, INTEGERS, Graph, Operation
@@ -46,7 +47,7 @@ def read_onnx(path: Path) -> Graph:
             for name, each in scales.of.items()
             if each.axis is None
         },
-        tolerance=INTEGERS if file_recipe(path).precision.startswith("int8") else FLOATS,
+        tolerance=INTEGERS if file_recipe(path, ONNX).precision.startswith("int8") else FLOATS,
     )
 
 

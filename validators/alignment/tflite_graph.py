@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...formats import TFLITE
 from ..quantization.recipe import file_recipe
 from .graph import FLOATS, INTEGERS, Graph, Operation
 from .operators import kind_of
@@ -40,7 +41,7 @@ def read_tflite(path: Path) -> Graph:
             if graph.Tensors(int(key)).ShapeLength()
         },
         scales=dict(filter(None, (_scale(graph, key) for key in made))),
-        tolerance=INTEGERS if file_recipe(path).precision.startswith("int8") else FLOATS,
+        tolerance=INTEGERS if file_recipe(path, TFLITE).precision.startswith("int8") else FLOATS,
     )
 
 

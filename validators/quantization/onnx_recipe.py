@@ -28,6 +28,7 @@ class _Reader:
         constants = {each.name for each in graph.initializer}
         self._inputs = [each.name for each in graph.input if each.name not in constants]
         self._live = self._computed()
+        self._makers = {name: node for node in graph.node for name in node.output if name}
 
     def recipe(self) -> Recipe:
         numbers: dict[str, int] = {}
@@ -88,8 +89,7 @@ class _Reader:
     def _settled(self, name: str, node: Any) -> bool:
         """Whether a result has the scale of what it is made of."""
         if node.op_type == "QuantizeLinear":  # look at what makes the floats
-            makers = [each for each in self._graph.node if node.input[0] in each.output]
-            node = makers[0] if makers else node
+            node = self._makers.get(node.input[0], node)
         own = self._scales.of[name]
         read = (self._scales.resolved(each) for each in node.input if each in self._live)
         return any(each != name and self._scales.of.get(each) == own for each in read)
@@ -122,14 +122,11 @@ class _Reader:
 
     def _by_channel(self, node: Any) -> bool:
         """Whether integers that are multiplied out are scaled by channel afterwards."""
-        makers = {name: each for each in self._graph.node for name in each.output}
-        quantizer = makers.get(node.input[0])
-        if quantizer is None or len(quantizer.output) < 2:
+        quantizer = self._makers.get(node.input[0])
+        if quantizer is None or quantizer.op_type != "DynamicQuantizeLinear":
             return False
         scale = quantizer.output[1]
-        for each in self._graph.node:
-            if each.op_type == "Mul" and scale in each.input:
-                others = [self._scales.constant(name) for name in each.input if name != scale]
-                if any(other is not None and other.size > 1 for other in others):
-                    return True
-        return False
+        products = (each for each in self._graph.node if each.op_type == "Mul")
+        factors = (each.input for each in products if scale in each.input)
+        others = (self._scales.constant(name) for read in factors for name in read)
+        return any(each is not None and each.size > 1 for each in others)

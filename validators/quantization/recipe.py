@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...artifact import Artifact, Quantization
-from ...formats import ONNX, TFLITE
+from ...formats import ONNX, TFLITE, Format
 from ...inspection.flatbuffer import mapped
 from ...inspection.tflite_file import enumeration_names, quantization_of, tensor_types, text
 
@@ -119,23 +119,31 @@ class Recipe:
 
 
 def recipe_of(artifact: Artifact) -> Recipe:
-    """Return how an artifact is quantized; TFLite and ONNX files are looked into."""
-    return file_recipe(artifact.path) if artifact.format in (TFLITE, ONNX) else Recipe()
+    """Return how an artifact is quantized; its precision says whether it is at all."""
+    return (
+        Recipe() if artifact.precision == "float32" else file_recipe(artifact.path, artifact.format)
+    )
 
 
-def file_recipe(path: Path) -> Recipe:
-    """Return how a TFLite or ONNX file is quantized.
+def file_recipe(path: Path, format_: Format) -> Recipe:
+    """Return how a file is quantized; of other formats than TFLite and ONNX nothing is known.
+
+    Args:
+        path: The file.
+        format_: Its format.
 
     Raises:
         DamagedError: It refers to something that is not in the file.
     """
+    if format_ not in (TFLITE, ONNX):
+        return Recipe()
     status = path.stat()
-    return _read(path, status.st_mtime_ns, status.st_size)
+    return _read(path, format_, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path: Path, modified: int, size: int) -> Recipe:
-    if path.suffix == ONNX.suffix:
+def _read(path: Path, format_: Format, modified: int, size: int) -> Recipe:
+    if format_ == ONNX:
         from .onnx_recipe import onnx_recipe
 
         return onnx_recipe(path)

@@ -50,7 +50,7 @@ def write_piece(
     if artifact.format == TFLITE:
         names = [each.name for each in cuts]
         path.write_bytes(tflite_cutting.piece(artifact.path, tensor.name, names))
-        graph, stored = read_graph(path), file_recipe(path).tensors
+        graph, stored = read_graph(path), file_recipe(path, TFLITE).tensors
         return PieceFile(
             path=path,
             inputs=tuple(graph.tensors[0][index].name for index in graph.inputs),
@@ -90,7 +90,7 @@ def _stored_text(stored: Stored | None) -> str:
 def _onnx_piece(path: Path, content: bytes) -> PieceFile:
     import onnx
 
-    model, stored = onnx.load_from_string(content), file_recipe(path).tensors
+    model, stored = onnx.load_from_string(content), file_recipe(path, ONNX).tensors
     return PieceFile(
         path=path,
         inputs=tuple(each.name for each in model.graph.input),
