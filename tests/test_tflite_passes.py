@@ -22,6 +22,7 @@ from bridge.converters.tflite.passes.lower_ranks import lower_ranks
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear
 from bridge.converters.tflite.passes.split_wide import split_wide
+from bridge.converters.tflite.passes.unread_states import drop_unread_states
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -304,6 +305,28 @@ def test_dead_code_goes(tmp_path: Path) -> None:
     ctx.emit("TANH", ctx.emit("TANH", x))
     graph = check_pass(finish(ctx, ctx.emit("RELU", x)), remove_dead_code, tmp_path)
     assert kinds(graph) == ["RELU"]
+
+
+def test_a_loop_carries_only_what_is_read_after_it(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3))
+    first = [ctx.integers([0]), x, ctx.emit("TANH", x), ctx.emit("COS", x)]
+    shapes = [(value.shape, value.dtype) for value in first]
+    with ctx.subgraph("condition", shapes) as condition:
+        condition.outputs = [ctx.emit("LESS", condition.inputs[0], ctx.integers([4]))]
+    with ctx.subgraph("body", shapes) as body:
+        turn, total, factor, forgotten = body.inputs
+        body.outputs = [
+            ctx.emit("ADD", turn, ctx.integers([1])),
+            ctx.emit("ADD", total, factor),
+            ctx.emit("ADD", factor, factor),
+            ctx.emit("MUL", forgotten, total),
+        ]
+    graphs = {"cond_subgraph_index": condition, "body_subgraph_index": body}
+    made = ctx.emit_many("WHILE", first, shapes, **graphs)
+    graph = check_pass(finish(ctx, ctx.emit("NEG", made[1])), drop_unread_states, tmp_path)
+    assert kinds(graph) == ["TANH", "WHILE", "NEG"]
+    assert only(graph, "WHILE").inputs == first[:3]
+    assert kinds(body) == ["ADD", "ADD", "ADD"]
 
 
 def test_what_treats_rows_alike_takes_the_rows_of_its_neighbours(tmp_path: Path) -> None:

@@ -37,10 +37,12 @@ from .scale_and_shift import scale_and_shift
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
+from .unread_states import drop_unread_states
 
 
 def optimise(graph: Graph, options: CompileOptions) -> None:
     """Run all passes over a graph and over those that its loops run."""
+    drop_unread_states(graph)
     for inner in dict.fromkeys(graph.subgraphs()):
         _optimise(inner, CompileOptions(float16_weights=options.float16_weights))
     _optimise(graph, options)
