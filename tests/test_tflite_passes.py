@@ -19,6 +19,7 @@ from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
 from bridge.converters.tflite.passes.lower_ranks import lower_ranks
+from bridge.converters.tflite.passes.share_transposes import share_transposes
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear
 from bridge.converters.tflite.passes.split_wide import split_wide
@@ -327,6 +328,29 @@ def test_a_loop_carries_only_what_is_read_after_it(tmp_path: Path) -> None:
     assert kinds(graph) == ["TANH", "WHILE", "NEG"]
     assert only(graph, "WHILE").inputs == first[:3]
     assert kinds(body) == ["ADD", "ADD", "ADD"]
+
+
+def test_a_matrix_is_read_the_other_way_round_instead_of_being_transposed_again(
+    tmp_path: Path,
+) -> None:
+    ctx, (x,) = context((2, 5, 3, 4))
+    rows, columns = ctx.transpose(x, (0, 2, 1, 3)), ctx.transpose(x, (0, 2, 3, 1))
+    columns.origins.append(Origin("keys"))
+    scores = ctx.emit("BATCH_MATMUL", rows, columns)
+    mixed = ctx.emit("BATCH_MATMUL", scores, columns, adj_y=True)
+    graph = check_pass(finish(ctx, mixed), share_transposes, tmp_path)
+    assert kinds(graph) == ["TRANSPOSE", "BATCH_MATMUL", "BATCH_MATMUL"]
+    assert [op.options["adj_y"] for op in graph.ops[1:]] == [True, False]
+    assert rows.origins == [Origin("keys", (0, 1, 3, 2))]
+
+
+def test_a_transpose_that_others_read_stays(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 5, 3, 4))
+    rows, columns = ctx.transpose(x, (0, 2, 1, 3)), ctx.transpose(x, (0, 2, 3, 1))
+    scores = ctx.emit("BATCH_MATMUL", rows, columns)
+    graph = finish(ctx, scores, ctx.emit("TANH", columns))
+    check_pass(graph, share_transposes, tmp_path)
+    assert kinds(graph) == ["TRANSPOSE", "TRANSPOSE", "BATCH_MATMUL", "TANH"]
 
 
 def test_what_treats_rows_alike_takes_the_rows_of_its_neighbours(tmp_path: Path) -> None:

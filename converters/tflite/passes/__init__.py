@@ -34,6 +34,7 @@ from .refused_first import refused_first
 from .rotations import simplify_rotations, split_evenly
 from .route_channels import route_channels
 from .scale_and_shift import scale_and_shift
+from .share_transposes import share_transposes
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
@@ -86,6 +87,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     fuse_activation(graph)
     fuse_padding(graph)
     route_channels(graph)
+    share_transposes(graph)
     split_wide(graph)
     lower_ranks(graph)
     share_subexpressions(graph)
