@@ -59,6 +59,7 @@ class HopResult:
         notes: What the hop has to say about the artifact.
         precision: Precision of its numbers, by which it is judged: ``float32`` or ``float16``.
         live: Live form of the new artifact, for the next hop in the same process.
+        sha256: Digest of the file, of a hop that made it while it wrote; else it is read again.
     """
 
     signature: Signature
@@ -68,6 +69,7 @@ class HopResult:
     notes: tuple[str, ...] = ()
     precision: str = "float32"
     live: Any = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ def run_hop(arguments: Mapping[str, Any], enter: EnterStage, say: Say) -> dict[s
         "spine": result.spine.to_json() if result.spine else None,
         "notes": list(result.notes),
         "precision": result.precision,
+        "sha256": result.sha256,
     }
     if "live" in arguments:
         answer["live"] = result.live

@@ -23,12 +23,14 @@ class LiveModel:
         args: Positional example inputs, possibly nested.
         kwargs: Keyword example inputs.
         dynamic: Input name → its axes whose size may change.
+        result: What the module made of the inputs when it was tried; ``None`` if it was not.
     """
 
     module: torch.nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     dynamic: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    result: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # keyword inputs in the order of the parameters: captured graphs keep the order of the call

@@ -45,13 +45,14 @@ def convert(task: HopTask) -> HopResult:
     names = ([spec.name for spec in signature.inputs], [spec.name for spec in signature.outputs])
     graph = compile_program(program, task.spine, options, *names)
     task.enter(Stage.SERIALIZE)
-    write(graph, task.out, names)
+    sha256 = write(graph, task.out, names)
     return HopResult(
         signature=_signature(graph, signature, options),
         layer_map=layer_map(graph, task.spine),
         producer_version=__version__,
         notes=tuple(_notes(graph, signature, program)),
         precision="float16" if options.float16_weights else "float32",
+        sha256=sha256,
     )
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import functools
-import io
 import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Signature
+from ..digesting import DigestedFile
 from ..errors import CaptureError, MismatchError
 from ..formats import EXPORTED, TORCH
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..layers import identity_map
 from ..live import LiveModel, named_tensors, output_names, signature_of, tensors_of
 from ..outcome import Stage
-from ..program import output_nodes, spine_of, user_frame
+from ..program import output_nodes, run_program, spine_of, user_frame
 from ..worker import IN_PROCESS
 from ._capture import capture
 
@@ -32,44 +35,70 @@ _VALUES = (
 
 
 def convert(task: HopTask) -> HopResult:
-    """Capture a live module; the graph must give the module's own result on the example inputs."""
+    """Capture a live module; the graph must give the module's own result on the example inputs.
+
+    The graph runs in a thread beside the writing of the file, most of which is Python.
+    """
     import torch
 
     live: LiveModel = task.live
     task.enter(Stage.CAPTURE)
     with torch.no_grad():
-        result = live.run()
+        result = live.run() if live.result is None else live.result
         outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
         program = _export(live, tensors_only=_has_other_leaves(result) or not _is_plain(result))
-        task.enter(Stage.COMPARE)
-        _check(live, program, list(outputs.values()))
-    spine = spine_of(program)
-    task.enter(Stage.SERIALIZE)
-    _save(program, task.out)
+        with _running(live, program) as made:
+            spine = spine_of(program)
+            task.enter(Stage.SERIALIZE)
+            sha256 = _save(program, task.out)
+            task.enter(Stage.COMPARE)
+            _check(live, tensors_of(result), made.result())
     return HopResult(
         signature=_signature(live, program, outputs),
         layer_map=identity_map(spine.ids()),
         producer_version=torch.__version__,
         spine=spine,
         live=program,
+        sha256=sha256,
     )
 
 
-def _save(program: torch.export.ExportedProgram, path: Path) -> None:
-    """Write a program to a ``.pt2`` file.
+def _save(program: torch.export.ExportedProgram, path: Path) -> str:
+    """Write a program to a ``.pt2`` file; return its digest.
 
     Raises:
         OSError: The file cannot be written.
     """
     import torch
 
-    with _Sink(path.open("wb", buffering=0)) as file:
+    with _Sink(path) as file, _unsorted():
         torch.export.save(program, file)
         if file.error is not None:
             raise file.error
+    return file.sha256
 
 
-class _Sink(io.BufferedWriter):
+@contextmanager
+def _unsorted() -> Iterator[None]:
+    """Write programs without trying first whether they can be sorted.
+
+    PyTorch brings a copy of all that it writes into a canonical order, and drops it: to see that it
+    can be done. That takes half of the time.
+    """
+    from torch._export.serde import serialize
+
+    kept = getattr(serialize, "canonicalize", None)
+    if kept is None:
+        yield
+        return
+    setattr(serialize, "canonicalize", lambda program, constants=None: program)  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(serialize, "canonicalize", kept)  # noqa: B010
+
+
+class _Sink(DigestedFile):
     """A file that keeps its error: raised through PyTorch's native writer, it ends the process."""
 
     error: OSError | None = None
@@ -149,20 +178,50 @@ def _dynamic_shapes(live: LiveModel) -> dict[str, Any] | None:
     return shapes
 
 
-def _check(live: LiveModel, program: torch.export.ExportedProgram, wanted: list[Any]) -> None:
+@contextmanager
+def _running(
+    live: LiveModel, program: torch.export.ExportedProgram
+) -> Iterator[Future[list[torch.Tensor]]]:
+    """Run a program on copies of the example inputs in a thread, with as many threads as here."""
     import torch
 
-    args, kwargs = live.copies()
-    got = tensors_of(program.module()(*args, **kwargs))
-    for index, (expected, actual) in enumerate(zip(wanted, got, strict=True)):
+    threads = torch.get_num_threads()
+
+    def run() -> list[torch.Tensor]:
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            return run_program(program, *live.copies())
+
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(run)
+
+
+def _check(live: LiveModel, wanted: list[torch.Tensor], made: list[torch.Tensor]) -> None:
+    """Compare what the program made with the module's own result.
+
+    A module may compute something else the first time that it runs, before it was captured.
+    """
+    if live.result is not None and _differing(wanted, made) is not None:
+        wanted = tensors_of(live.run())
+    index = _differing(wanted, made)
+    if index is not None:
+        raise MismatchError(
+            f"the captured graph does not give the module's own output {index}",
+            hint="the model keeps state or draws random numbers between calls",
+        )
+
+
+def _differing(wanted: list[torch.Tensor], made: list[torch.Tensor]) -> int | None:
+    """Index of the first output that differs; ``None`` if all are alike."""
+    import torch
+
+    for index, (expected, actual) in enumerate(zip(wanted, made, strict=True)):
         close = expected.shape == actual.shape and torch.allclose(
             expected, actual, rtol=1e-4, atol=1e-5, equal_nan=True
         )
         if not close:
-            raise MismatchError(
-                f"the captured graph does not give the module's own output {index}",
-                hint="the model keeps state or draws random numbers between calls",
-            )
+            return index
+    return None
 
 
 def _signature(

@@ -24,6 +24,20 @@ class Tagger(torch.nn.Module):
         return self.tags(output)
 
 
+class Classifier(torch.nn.Module):
+    """A label from the last state of the last layer."""
+
+    def __init__(self, kind: type[torch.nn.RNNBase], hidden: int, layers: int = 2) -> None:
+        super().__init__()
+        self.layers = kind(8, hidden, layers)
+        self.label = torch.nn.Linear(hidden, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        last = self.layers(x)[1]
+        label: torch.Tensor = self.label((last[0] if isinstance(last, tuple) else last)[-1])
+        return label
+
+
 def kinds(compiled: Compiled) -> list[str]:
     """Operators of the main graph and of all that it runs."""
     graphs = (compiled.graph, *compiled.graph.subgraphs())
@@ -85,6 +99,43 @@ def test_few_steps_are_unrolled_unless_the_user_wants_a_loop(tmp_path: Path) -> 
     )
     assert "WHILE" not in kinds(by_rule)
     assert kinds(looped).count("WHILE") == 2
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+def test_small_layers_share_a_loop_that_carries_no_more_than_is_read(
+    kind: type[torch.nn.RNNBase], tmp_path: Path
+) -> None:
+    classifier, x = Classifier(kind, hidden=32), torch.randn(20, 2, 8)
+    compiled = compile_module(classifier, (x,), tmp_path / "m.tflite")
+    assert kinds(compiled).count("WHILE") == 1
+    assert "DYNAMIC_UPDATE_SLICE" not in kinds(compiled)
+    for plain in (True, False):
+        interpreter = _interpreter(compiled.path, plain)
+        interpreter.allocate_tensors()
+        for seed in range(3):
+            x = torch.randn(20, 2, 8, generator=torch.Generator().manual_seed(seed))
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x.numpy())
+            interpreter.invoke()
+            got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+            assert sqnr(classifier(x).detach().numpy(), got) >= LEAST_SQNR
+
+
+def test_a_shared_loop_has_a_tenth_of_the_operators(tmp_path: Path) -> None:
+    classifier, x = Classifier(torch.nn.GRU, hidden=32), torch.randn(20, 2, 8)
+    looped = compile_module(classifier, (x,), tmp_path / "looped.tflite")
+    unrolled = compile_module(
+        classifier, (x,), tmp_path / "unrolled.tflite", options=CompileOptions(unroll=20)
+    )
+    assert 10 * len(kinds(looped)) < len(kinds(unrolled))
+    weights = sum(parameter.nbytes for parameter in classifier.parameters())
+    assert looped.path.stat().st_size < weights + 20_000
+
+
+def test_layers_whose_weights_fill_the_cache_have_loops_of_their_own(tmp_path: Path) -> None:
+    classifier = Classifier(torch.nn.GRU, hidden=160)
+    compiled = compile_module(classifier, (torch.randn(20, 1, 8),), tmp_path / "m.tflite")
+    assert kinds(compiled).count("WHILE") == 2
+    assert kinds(compiled).count("DYNAMIC_UPDATE_SLICE") == 1  # the first layer's
 
 
 def test_weights_are_stored_once_however_many_steps_are_unrolled(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ PACKAGE = ROOT / "bridge"
 # not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "availability", "outcome", "layers", "quiet", "tflite_releases"),
+    ("registry", "availability", "outcome", "layers", "quiet", "tflite_releases", "digesting"),
     ("tflite_versions",),
     ("formats",),
     ("artifact",),

@@ -19,9 +19,11 @@ from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
 from bridge.converters.tflite.passes.lower_ranks import lower_ranks
+from bridge.converters.tflite.passes.share_transposes import share_transposes
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear
 from bridge.converters.tflite.passes.split_wide import split_wide
+from bridge.converters.tflite.passes.unread_states import drop_unread_states
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -304,6 +306,51 @@ def test_dead_code_goes(tmp_path: Path) -> None:
     ctx.emit("TANH", ctx.emit("TANH", x))
     graph = check_pass(finish(ctx, ctx.emit("RELU", x)), remove_dead_code, tmp_path)
     assert kinds(graph) == ["RELU"]
+
+
+def test_a_loop_carries_only_what_is_read_after_it(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 3))
+    first = [ctx.integers([0]), x, ctx.emit("TANH", x), ctx.emit("COS", x)]
+    shapes = [(value.shape, value.dtype) for value in first]
+    with ctx.subgraph("condition", shapes) as condition:
+        condition.outputs = [ctx.emit("LESS", condition.inputs[0], ctx.integers([4]))]
+    with ctx.subgraph("body", shapes) as body:
+        turn, total, factor, forgotten = body.inputs
+        body.outputs = [
+            ctx.emit("ADD", turn, ctx.integers([1])),
+            ctx.emit("ADD", total, factor),
+            ctx.emit("ADD", factor, factor),
+            ctx.emit("MUL", forgotten, total),
+        ]
+    graphs = {"cond_subgraph_index": condition, "body_subgraph_index": body}
+    made = ctx.emit_many("WHILE", first, shapes, **graphs)
+    graph = check_pass(finish(ctx, ctx.emit("NEG", made[1])), drop_unread_states, tmp_path)
+    assert kinds(graph) == ["TANH", "WHILE", "NEG"]
+    assert only(graph, "WHILE").inputs == first[:3]
+    assert kinds(body) == ["ADD", "ADD", "ADD"]
+
+
+def test_a_matrix_is_read_the_other_way_round_instead_of_being_transposed_again(
+    tmp_path: Path,
+) -> None:
+    ctx, (x,) = context((2, 5, 3, 4))
+    rows, columns = ctx.transpose(x, (0, 2, 1, 3)), ctx.transpose(x, (0, 2, 3, 1))
+    columns.origins.append(Origin("keys"))
+    scores = ctx.emit("BATCH_MATMUL", rows, columns)
+    mixed = ctx.emit("BATCH_MATMUL", scores, columns, adj_y=True)
+    graph = check_pass(finish(ctx, mixed), share_transposes, tmp_path)
+    assert kinds(graph) == ["TRANSPOSE", "BATCH_MATMUL", "BATCH_MATMUL"]
+    assert [op.options["adj_y"] for op in graph.ops[1:]] == [True, False]
+    assert rows.origins == [Origin("keys", (0, 1, 3, 2))]
+
+
+def test_a_transpose_that_others_read_stays(tmp_path: Path) -> None:
+    ctx, (x,) = context((2, 5, 3, 4))
+    rows, columns = ctx.transpose(x, (0, 2, 1, 3)), ctx.transpose(x, (0, 2, 3, 1))
+    scores = ctx.emit("BATCH_MATMUL", rows, columns)
+    graph = finish(ctx, scores, ctx.emit("TANH", columns))
+    check_pass(graph, share_transposes, tmp_path)
+    assert kinds(graph) == ["TRANSPOSE", "TRANSPOSE", "BATCH_MATMUL", "TANH"]
 
 
 def test_what_treats_rows_alike_takes_the_rows_of_its_neighbours(tmp_path: Path) -> None:

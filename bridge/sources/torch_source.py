@@ -8,6 +8,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,8 +176,7 @@ def make_live(
                 f"input {name!r} is bfloat16, which NumPy and files of samples do not have",
                 hint="take float32 and cast it in forward, or convert module.float()",
             )
-    _try(live, seconds)
-    return live
+    return replace(live, result=_try(live, seconds))
 
 
 def _import(place: str) -> Any:
@@ -309,12 +309,23 @@ def _refuse_nan(module: torch.nn.Module) -> None:
     bad = [
         name
         for name, tensor in module.state_dict().items()
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.isnan().any()
+        if isinstance(tensor, torch.Tensor) and _has_nan(tensor)
     ]
     if bad:
         raise SourceError(
             "these weights have NaN" + _some("", bad), hint="they were NaN before any conversion"
         )
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    import torch
+
+    if not tensor.is_floating_point():
+        return False
+    # a sum has NaN if any element has; it reads the weights once and writes nothing
+    if tensor.dtype in (torch.float32, torch.float64) and not tensor.detach().sum().isnan():
+        return False
+    return bool(tensor.isnan().any())
 
 
 def _declared_inputs(
@@ -336,14 +347,14 @@ def _declared_inputs(
     return (), bound, dynamic
 
 
-def _try(live: LiveModel, seconds: float) -> None:
+def _try(live: LiveModel, seconds: float) -> Any:
     """Run the module once, so that a misfit is found here and is told in the user's terms."""
     import torch
 
     given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
     try:
         with torch.no_grad(), time_limit(seconds):
-            call_user("the model", live.run)
+            return call_user("the model", live.run)
     except TimeLimitError:
         raise SourceError(
             f"the model gave no result within {seconds:g} s on its example inputs",

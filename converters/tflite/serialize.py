@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...digesting import DigestedFile
 from ...tflite_versions import minimum_runtime, operator_version
 from .blocks import blocks, same_bytes, sample
 from .ir import Graph, Op, Value
@@ -47,7 +48,7 @@ _ENUMS = {
 }
 
 
-def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequence[str]]) -> None:
+def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequence[str]]) -> str:
     """Write a graph to a file.
 
     The tables are packed first, each constant with a vector of one byte; then the bytes follow, and
@@ -57,6 +58,9 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
         graph: The main graph; every value of it has a name.
         path: The file.
         signature_names: Names of the inputs and of the outputs in ``serving_default``.
+
+    Returns:
+        The digest of the file.
     """
     import flatbuffers
 
@@ -69,13 +73,14 @@ def write(graph: Graph, path: Path, signature_names: tuple[Sequence[str], Sequen
     places = list(_places(len(tables), packer.constants))
     point(tables, places)
     path.unlink(missing_ok=True)  # a runtime that has mapped the old file keeps it
-    with path.open("xb") as file:
+    with DigestedFile(path) as file:
         file.write(tables)
         for start, content in places:
             head = b"" if packer.outside else struct.pack("<I", content.nbytes)
             file.write(b"\0" * (start - len(head) - file.tell()) + head)
             for block in blocks(content):
                 file.write(block)
+    return file.sha256
 
 
 def _places(end: int, constants: Sequence[Value]) -> Iterator[tuple[int, Value]]:

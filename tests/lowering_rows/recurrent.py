@@ -92,6 +92,7 @@ tagger = Tagger().eval().requires_grad_(False)
 one_sequence = torch.nn.LSTM(SIZE, HIDDEN).eval().requires_grad_(False)
 
 STATES = {0: [0, 1], 1: [1], 2: [1]}
+STATES_OF_ONE = {0: [0, 1], 1: [1]}
 
 ROWS = [
     *(
@@ -101,6 +102,18 @@ ROWS = [
         for both in (False, True)
     ),
     *(layers(kind, 12, count=3, label="three layers") for kind in GATES),
+    *(layers(kind, 12, count=2, zeros=True, biases=False, label="stacked") for kind in GATES),
+    *(layers(kind, 33, batch=1, count=2, batch_first=True, label="stacked") for kind in GATES),
+    layers("lstm", 12, count=3, projection=5, label="stacked, projection"),
+    layers("gru", 100, count=2, label="stacked, uneven blocks"),
+    layers("lstm", 97, count=2, zeros=True, label="stacked, even blocks"),
+    layers("gru", 13, count=6, label="stacked, six layers"),
+    layers("gru", 9, count=9, label="as many layers as steps"),
+    changing(layers("gru", 12, count=2, label="stacked, batch"), {0: [1], 1: [1]},
+             (12, 5), (12, 1)),
+    changing(layers("lstm", 97, count=2, label="stacked, batch"), {0: [1], 1: [1], 2: [1]},
+             (97, 5), (97, 1)),
+    changing(layers("gru", 12, count=2, label="stacked, both"), STATES_OF_ONE, (5, 1), (70, 3)),
     *(layers(kind, 12, count=2, both=True, batch_first=True, label="tagger") for kind in GATES),
     *(layers(kind, 10, biases=False, both=True, label="no biases") for kind in GATES),
     *(layers(kind, 10, zeros=True, label="zeros") for kind in GATES),

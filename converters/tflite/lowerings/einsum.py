@@ -9,7 +9,7 @@ from ..context import Context
 from ..dtypes import is_float
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import Size, product
+from ..sizes import Size, elements, product
 from .indexing import taken_every
 from .linear import fully_connected
 
@@ -128,12 +128,13 @@ def contracted(
         terms: The tensors; no label occurs twice in one.
         output: Labels of the result, in order.
         path: Places of the pairs to multiply, one pair after another, among the tensors that are
-            left; each product goes to the end. From left to right if not stated.
+            left; each product goes to the end. If not stated, from left to right, but a constant
+            between two tensors after them where that is cheap.
     """
     terms = [_without_ones(ctx, term, terms) for term in terms]
     pairs = list(zip(path[::2], path[1::2], strict=True)) if path else []
     while len(terms) > 1:
-        first, second = pairs.pop(0) if pairs else (0, 1)
+        first, second = pairs.pop(0) if pairs else _first_pair(terms, output)
         rest = [term for place, term in enumerate(terms) if place not in (first, second)]
         needed = {*output, *(label for term in rest for label in term.labels)}
         made = _multiplied(ctx, terms[first], terms[second], needed, () if rest else output)
@@ -141,6 +142,34 @@ def contracted(
     (term,) = terms
     term = term.without(ctx, set(term.labels) - set(output))
     return ctx.reshape(term.aligned(ctx, output), ctx.shape)
+
+
+def _first_pair(terms: Sequence[Term], output: Sequence[str]) -> tuple[int, int]:
+    """Places of the two tensors to multiply first: from left to right, with one exception.
+
+    A bilinear form multiplies both tensors, and the products by the constant, in one
+    FULLY_CONNECTED, unless they are more than twice as many as the first tensor times the constant
+    has: a small matrix for each row, which BATCH_MATMUL packs before it multiplies, costs as much
+    (measured on XNNPACK).
+    """
+    if len(terms) != 3 or [term.value.is_constant for term in terms].count(True) != 1:
+        return 0, 1
+    first, last = (place for place, term in enumerate(terms) if not term.value.is_constant)
+    (weight,) = (term for term in terms if term.value.is_constant)
+    both = {*terms[first].labels, *terms[last].labels}
+    if (first, last) == (0, 1) or both.intersection(weight.labels, output):
+        return 0, 1
+    products = _elements(terms[first], terms[last], {*output, *weight.labels})
+    mapped = _elements(terms[0], terms[1], {*output, *terms[2].labels})
+    return (first, last) if products <= 2 * mapped else (0, 1)
+
+
+def _elements(x: Term, y: Term, needed: Collection[str]) -> int:
+    """Number of elements of a product, with the example inputs."""
+    sizes = {
+        label: term.sizes([label])[0] for term in (x, y) for label in term.labels if label in needed
+    }
+    return elements(tuple(sizes.values()))
 
 
 def _multiplied(

@@ -28,8 +28,8 @@ from ..ir import Value
 from ..sizes import Dim, Size, example
 from .joining import parts
 
-# (ctx, row of one step, states) → new states, of which the first is the step's output
-Step: TypeAlias = Callable[[Context, Value, Sequence[Value]], list[Value]]
+# (ctx, row of one step, states) → the step's output, new states
+Step: TypeAlias = Callable[[Context, Value, Sequence[Value]], tuple[Value, list[Value]]]
 # (place of the first row, some rows, states) → their outputs, new states
 Turn: TypeAlias = Callable[[Value, Value, Sequence[Value]], tuple[Value, list[Value]]]
 Body: TypeAlias = Callable[[Value, Sequence[Value]], list[Value]]
@@ -60,13 +60,34 @@ def scanned(
     Returns:
         The outputs of all steps, and the last states.
     """
+    if is_unrolled(ctx, rows.shape[0], weights):
+        return _unrolled(ctx, rows, states, step)
+    return looped(ctx, rows, states, step, weights)
+
+
+def looped(
+    ctx: Context, rows: Value, states: Sequence[Value], step: Step, weights: int
+) -> tuple[Value, list[Value]]:
+    """Run a step on each row in turn, in a loop; see ``scanned``."""
     steps = rows.shape[0]
-    if isinstance(steps, int):
-        if _is_unrolled(ctx, steps, weights):
-            return _unrolled(ctx, rows, states, step)
-        if steps <= _LOOPED_STEPS:
-            return _loop(ctx, rows, states, step, _turn(steps, steps, weights, _directions(rows)))
+    if isinstance(steps, int) and steps <= _LOOPED_STEPS:
+        return _loop(ctx, rows, states, step, _turn(steps, steps, weights, _directions(rows)))
     return _blocks(ctx, rows, states, step, weights)
+
+
+def is_unrolled(ctx: Context, steps: Size, weights: int) -> bool:
+    """Whether a layer is unrolled, by the user's wish or the rule.
+
+    Args:
+        ctx: The context.
+        steps: Steps of the layer.
+        weights: Number of weights that a step reads.
+    """
+    if not isinstance(steps, int) or steps == 1:
+        return steps == 1
+    if ctx.options.unroll is not None:
+        return steps <= ctx.options.unroll
+    return steps <= _UNROLLED_STEPS and steps * weights <= _UNROLLED_WEIGHTS
 
 
 def joined(ctx: Context, values: Sequence[Value], axis: int) -> Value:
@@ -75,14 +96,6 @@ def joined(ctx: Context, values: Sequence[Value], axis: int) -> Value:
     while len(made) > 1:
         made = [ctx.concat(made[first : first + 5], axis) for first in range(0, len(made), 5)]
     return made[0]
-
-
-def _is_unrolled(ctx: Context, steps: int, weights: int) -> bool:
-    if steps == 1:
-        return True
-    if ctx.options.unroll is not None:
-        return steps <= ctx.options.unroll
-    return steps <= _UNROLLED_STEPS and steps * weights <= _UNROLLED_WEIGHTS
 
 
 def _directions(rows: Value) -> int:
@@ -113,8 +126,8 @@ def _unrolled(
     made = []
     now = list(states)
     for row in parts(ctx, rows, axis, sizes):
-        now = step(ctx, row, now)
-        made.append(now[0])
+        output, now = step(ctx, row, now)
+        made.append(output)
     return joined(ctx, made, axis), now
 
 

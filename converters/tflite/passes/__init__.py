@@ -34,13 +34,16 @@ from .refused_first import refused_first
 from .rotations import simplify_rotations, split_evenly
 from .route_channels import route_channels
 from .scale_and_shift import scale_and_shift
+from .share_transposes import share_transposes
 from .simplify_shapes import simplify_shapes
 from .split_linear import split_linear
 from .split_wide import split_wide
+from .unread_states import drop_unread_states
 
 
 def optimise(graph: Graph, options: CompileOptions) -> None:
     """Run all passes over a graph and over those that its loops run."""
+    drop_unread_states(graph)
     for inner in dict.fromkeys(graph.subgraphs()):
         _optimise(inner, CompileOptions(float16_weights=options.float16_weights))
     _optimise(graph, options)
@@ -84,6 +87,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     fuse_activation(graph)
     fuse_padding(graph)
     route_channels(graph)
+    share_transposes(graph)
     split_wide(graph)
     lower_ranks(graph)
     share_subexpressions(graph)
