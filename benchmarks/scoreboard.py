@@ -60,7 +60,7 @@ def main() -> None:
         for of, record in _known(root, name).items()
         if of in wanted or "alarms" in record
     ]
-    page = scoreboard_page.page(records, plan["rejected"])
+    page = scoreboard_page.page(records, plan["rejected"], plan["refused"])
     print(page.partition("## Faults")[0])
     if asked.write:
         asked.write.write_text(page)
@@ -102,6 +102,7 @@ def _plan(root: Path, names: Sequence[str], count: int) -> dict[str, Any]:
         "key": key,
         "faults": [each.to_json() for each in chosen],
         "rejected": [vars(each) for each in rejected],
+        "refused": [each for seeder in seeders.values() for each in seeder.refused()],
     }
     path.write_text(json.dumps(plan, indent=1))
     print(f"{len(chosen)} faults; {len(rejected)} sites were tried and are none", flush=True)

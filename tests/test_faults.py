@@ -73,6 +73,19 @@ class Recurrent(nn.Module):
         return self.head(self.gru(states)[0])
 
 
+class Large(nn.Module):
+    """Values so large, and so different from place to place, that integers show every fault."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.enter(9.0 * x))
+        x = x + F.interpolate(x[:, :, ::2, ::2], scale_factor=2, mode="bilinear")
+        return x.mean((2, 3))
+
+
 def converted(module: nn.Module, given: Tensor, folder: Path) -> seeding.Seeder:
     torch.manual_seed(7)
     for each in module.parameters():
@@ -82,7 +95,7 @@ def converted(module: nn.Module, given: Tensor, folder: Path) -> seeding.Seeder:
         if name.endswith("running_var"):
             each.uniform_(0.5, 1.5)
     bridge.convert(module.eval(), (given,), to=["exported", *FORMATS], out=folder, validate=False)
-    return seeding.Seeder(models.read("net", folder))
+    return seeding.Seeder(models.quantized(models.read("net", folder), folder / "quantized"))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +112,12 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> seeding.Seeder:
     return converted(Recurrent(), ids, tmp_path_factory.mktemp("recurrent"))
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> seeding.Seeder:
+    torch.manual_seed(3)
+    return converted(Large(), torch.randn(1, 3, 16, 16), tmp_path_factory.mktemp("large"))
+
+
 @cache
 def fault(seeder: seeding.Seeder, kind: str, carrier: str) -> seeding.Fault | None:
     return next(seeder.faults(kind_named(kind), carrier, []), None)
@@ -106,10 +125,11 @@ def fault(seeder: seeding.Seeder, kind: str, carrier: str) -> seeding.Fault | No
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
 def test_a_kind_changes_what_the_native_runtime_computes(
-    kind: str, everything: seeding.Seeder, recurrent: seeding.Seeder
+    kind: str, everything: seeding.Seeder, recurrent: seeding.Seeder, large: seeding.Seeder
 ) -> None:
     for carrier in kind_named(kind).edits:
-        found = fault(everything, kind, carrier) or fault(recurrent, kind, carrier)
+        seeders = (everything, recurrent, large)
+        found = next(filter(None, (fault(each, kind, carrier) for each in seeders)), None)
         assert found is not None, f"no site in {carrier}"
         assert found.layers
         assert found.effect > effects.BEYOND_ROUNDING
@@ -260,7 +280,7 @@ def test_the_validator_names_three_faults_and_is_silent_on_the_good_file(
 ) -> None:
     kinds = ("GELU variant", "weight element", "slope dropped")
     found = [each for kind in kinds if (each := fault(everything, kind, carrier)) is not None]
-    others = {f"good|net|{each}" for each in FORMATS if each != carrier}
+    others = {f"good|net|{each}" for each in everything.subject.artifacts if each != carrier}
     records = dict(scores.scores(everything, found, dict.fromkeys(others)))
     assert len(records) == 4
     assert records.pop(f"good|net|{carrier}")["alarms"] == []
@@ -295,6 +315,6 @@ def test_a_conversion_fault_is_followed_to_outputs_of_another_name(
     assert injected.signature is not None
     assert good.signature.outputs[0].name == "logits"
     assert injected.signature.outputs[0].name != "logits"
-    others = {f"good|net|{each}" for each in FORMATS}
+    others = {f"good|net|{each}" for each in seeder.subject.artifacts}
     (record,) = dict(scores.scores(seeder, [found], dict.fromkeys(others))).values()
     assert record["top1"]

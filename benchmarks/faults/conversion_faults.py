@@ -20,8 +20,7 @@ import bridge
 from bridge.layers import LayerMap, Place
 
 from .arguments import changed_arguments
-from .edits import TORCHSCRIPT, Edit
-from .kinds import FaultKind
+from .edits import TORCHSCRIPT, Edit, FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator, seeded_tensors
 
 _CONVOLUTIONS = ("aten::conv1d", "aten::conv2d")

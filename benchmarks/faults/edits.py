@@ -7,10 +7,11 @@ between them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 ONNX, TFLITE, TORCHSCRIPT = "onnx", "tflite", "torchscript"
+INT8 = "tflite-int8"  # a TFLite file of integers with scales and zero points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,23 @@ class Edit:
     axis: int = 0
     feeds: tuple[str, ...] = ()
     default: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultKind:
+    """A kind of fault.
+
+    Attributes:
+        name: Unique name.
+        about: What is wrong, for the table.
+        edits: Format → how it is made there; a format that is not there cannot carry it.
+        rare: Whether it must make NaN or infinity, and for some samples only.
+    """
+
+    name: str
+    about: str
+    edits: Mapping[str, tuple[Edit, ...]] = field(default_factory=dict)
+    rare: bool = False
 
 
 def attribute(operators: str, at: str, change: str, by: Any = None, default: Any = None) -> Edit:
@@ -78,6 +96,16 @@ def operands(operators: str) -> Edit:
 def part(operators: str) -> Edit:
     """Take another part of what a slice reads."""
     return Edit(operators=tuple(operators.split()), how="slice")
+
+
+def quantization(operators: str, at: str | int, change: str, by: Any = None) -> Edit:
+    """Change the scales or zero points of the result (``at="result"``), or of an input."""
+    return Edit(operators=tuple(operators.split()), how="quantization", at=at, change=change, by=by)
+
+
+def on_integers(row: Mapping[str, tuple[Edit, ...]]) -> dict[str, tuple[Edit, ...]]:
+    """A row whose edits of TFLite files are made in those of integers too."""
+    return {**row, INT8: row[TFLITE]}
 
 
 TS_CONV = "aten::_convolution"

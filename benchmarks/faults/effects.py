@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from bridge.artifact import Artifact, TensorSpec
 from bridge.samples import Samples
+from bridge.validators.cutting.tflite import packed, unpacked
 from bridge.validators.tensors import one_thread
 
 from .edits import ONNX, TFLITE, TORCHSCRIPT
@@ -26,6 +28,8 @@ Arrays = Mapping[str, Array]
 # Relative RMS; 64 units of float32's roundoff (2^-24) are well above the rounding of any one piece
 # of a network and far below what would be noticed at its end.
 BEYOND_ROUNDING = 2.0**-18
+# Roundings of a tensor of integers: what is less costs no more than two of its bits.
+BEYOND_STEPS = 4.0
 
 
 def run(artifact: Artifact, content: bytes, source: Sequence[TensorSpec], samples: Samples,
@@ -78,6 +82,33 @@ def effect(good: Mapping[str, list[Array]], bad: Mapping[str, list[Array]]) -> f
     return found
 
 
+def least(artifact: Artifact, good: Mapping[str, list[Array]]) -> float:
+    """Return the least effect of a fault that matters.
+
+    Args:
+        artifact: The good artifact.
+        good: Its tensors, over all samples.
+    """
+    steps = _steps(artifact.path) if artifact.precision == "int8" else {}
+    found = [
+        BEYOND_STEPS * steps[name] / math.sqrt(12) / size
+        for name, rows in good.items()
+        if name in steps and (size := float(np.sqrt(np.mean(np.square(np.stack(rows))))))
+    ]
+    return max([BEYOND_ROUNDING, *found])
+
+
+def _steps(path: Path) -> dict[str, float]:
+    """The steps of a file's tensors of integers."""
+    (graph, *_) = unpacked(path.read_bytes()).subgraphs
+    stored = {each.name.decode(): each.quantization for each in graph.tensors}
+    return {
+        name: float(each.scale[0])
+        for name, each in stored.items()
+        if each is not None and each.scale is not None
+    }
+
+
 def share_of_nonfinite(values: Mapping[str, list[Array]]) -> float:
     """Return which share of the samples has a NaN or infinity anywhere."""
     rows = [
@@ -89,6 +120,9 @@ def share_of_nonfinite(values: Mapping[str, list[Array]]) -> float:
 
 def _placed(array: Array, spec: TensorSpec) -> Array:
     made = array if spec.permutation is None else array.transpose(spec.permutation)
+    if array.dtype.kind == "f" and spec.quantization is not None:  # integers stand for floats
+        steps = made / spec.quantization.scales[0] + spec.quantization.zero_points[0]
+        made = np.rint(steps).clip(np.iinfo(spec.dtype).min, np.iinfo(spec.dtype).max)
     return np.ascontiguousarray(made.astype(spec.dtype, copy=False))
 
 
@@ -112,11 +146,9 @@ def _onnx(content: bytes, artifact: Artifact, names: list[str]) -> Call:
 
 
 def _tflite(content: bytes, artifact: Artifact, names: list[str]) -> Call:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = unpacked(content)
     graph = model.subgraphs[0]
     written = [int(each) for each in graph.inputs]
     written += [int(each) for op in graph.operators for each in op.outputs]
@@ -124,19 +156,26 @@ def _tflite(content: bytes, artifact: Artifact, names: list[str]) -> Call:
     graph.outputs = list(
         dict.fromkeys([*map(int, graph.outputs), *(place[each] for each in names)])
     )
+    stored = {name: graph.tensors[index].quantization for name, index in place.items()}
     given = {each.name.decode(): each.tensorIndex for each in model.signatureDefs[0].inputs}
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=1)
+    interpreter = Interpreter(model_content=packed(model), num_threads=1)
     interpreter.allocate_tensors()
 
     def call(inputs: Arrays) -> list[Array]:
         for name, array in inputs.items():
             interpreter.set_tensor(given[name], array)
         interpreter.invoke()
-        return [interpreter.get_tensor(place[each]) for each in names]
+        return [_real(interpreter.get_tensor(place[each]), stored[each]) for each in names]
 
     return call
+
+
+def _real(array: Array, stored: Any) -> Array:
+    """What a tensor's integers stand for."""
+    if array.dtype.kind not in "iu" or stored is None or stored.scale is None:
+        return array
+    real: Array = (array.astype(np.float64) - int(stored.zeroPoint[0])) * float(stored.scale[0])
+    return real
 
 
 def _torchscript(content: bytes, artifact: Artifact, names: list[str]) -> Call:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .conversion_faults import CapturedProgram
-from .edits import ONNX, TFLITE, TORCHSCRIPT
+from .edits import INT8, ONNX, TFLITE, TORCHSCRIPT
 from .models import Subject
 from .onnx_faults import OnnxFile
+from .quantized_faults import QuantizedFile
 from .sites import FaultyFile
 from .tflite_faults import TfliteFile
 from .torchscript_faults import TorchScriptFile
@@ -18,6 +19,7 @@ _FILES: dict[str, Callable[..., FaultyFile]] = {
     ONNX: OnnxFile,
     TFLITE: TfliteFile,
     TORCHSCRIPT: TorchScriptFile,
+    INT8: QuantizedFile,
 }
 CARRIERS = (*_FILES, *_TARGETS)
 

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from .edits import (
     ONNX,
     TFLITE,
     TORCHSCRIPT,
     TS_CONV,
     Edit,
+    FaultKind,
     any_of,
     attribute,
     biases,
     constant,
     epsilon,
+    on_integers,
     operands,
     operator,
     part,
     weights,
 )
+from .quantized_kinds import QUANTIZED_KINDS
 
-
-@dataclass(frozen=True, kw_only=True)
-class FaultKind:
-    """A kind of fault.
-
-    Attributes:
-        name: Unique name.
-        about: What is wrong, for the table.
-        edits: Format → how it is made there; a format that is not there cannot carry it.
-        rare: Whether it must make NaN or infinity, and for some samples only.
-    """
-
-    name: str
-    about: str
-    edits: Mapping[str, tuple[Edit, ...]] = field(default_factory=dict)
-    rare: bool = False
-
-
-KINDS: tuple[FaultKind, ...] = (
+_FLOAT_KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="epsilon ×10",
         about="a normalisation's epsilon is ten times what it should be (1e-4 for 1e-5)",
@@ -114,49 +96,53 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="activation replaced",
         about="another activation: Sigmoid for Tanh, ReLU for a smooth one",
-        edits={
-            ONNX: (
-                operator("HardSwish Gelu Elu LeakyRelu Softplus", "Relu"),
-                operator("Sigmoid", "HardSigmoid"),
-                operator("Tanh", "Sigmoid"),
-            ),
-            TFLITE: (
-                operator("HARD_SWISH GELU ELU LEAKY_RELU", "RELU"),
-                operator("LOGISTIC", "TANH"),
-                operator("TANH", "LOGISTIC"),
-            ),
-            TORCHSCRIPT: (
-                operator(
-                    "aten::hardswish aten::hardswish_ aten::silu aten::silu_ aten::gelu"
-                    " aten::elu aten::leaky_relu aten::hardtanh_",
-                    "aten::relu",
+        edits=on_integers(
+            {
+                ONNX: (
+                    operator("HardSwish Gelu Elu LeakyRelu Softplus", "Relu"),
+                    operator("Sigmoid", "HardSigmoid"),
+                    operator("Tanh", "Sigmoid"),
                 ),
-                operator("aten::sigmoid", "aten::hardsigmoid"),
-                operator("aten::tanh", "aten::sigmoid"),
-            ),
-        },
+                TFLITE: (
+                    operator("HARD_SWISH GELU ELU LEAKY_RELU", "RELU"),
+                    operator("LOGISTIC", "TANH"),
+                    operator("TANH", "LOGISTIC"),
+                ),
+                TORCHSCRIPT: (
+                    operator(
+                        "aten::hardswish aten::hardswish_ aten::silu aten::silu_ aten::gelu"
+                        " aten::elu aten::leaky_relu aten::hardtanh_",
+                        "aten::relu",
+                    ),
+                    operator("aten::sigmoid", "aten::hardsigmoid"),
+                    operator("aten::tanh", "aten::sigmoid"),
+                ),
+            }
+        ),
     ),
     FaultKind(
         name="activation bound",
         about="a clamp's bound is wrong, or there is one where none should be (ReLU6 for ReLU)",
-        edits={
-            ONNX: (
-                constant("Clip", 2, "all", 0.5),
-                attribute("HardSigmoid", "alpha", "to", 0.2, 0.2),
-            ),
-            TFLITE: (
-                attribute(
-                    "CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED ADD",
-                    "fusedActivationFunction",
-                    "bounded",
+        edits=on_integers(
+            {
+                ONNX: (
+                    constant("Clip", 2, "all", 0.5),
+                    attribute("HardSigmoid", "alpha", "to", 0.2, 0.2),
                 ),
-                constant("MINIMUM", 1, "all", 0.5),
-            ),
-            TORCHSCRIPT: (
-                attribute("aten::hardtanh aten::hardtanh_", "max_val", "times", 0.5),
-                attribute("aten::clamp", "max", "times", 0.5),
-            ),
-        },
+                TFLITE: (
+                    attribute(
+                        "CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED ADD",
+                        "fusedActivationFunction",
+                        "bounded",
+                    ),
+                    constant("MINIMUM", 1, "all", 0.5),
+                ),
+                TORCHSCRIPT: (
+                    attribute("aten::hardtanh aten::hardtanh_", "max_val", "times", 0.5),
+                    attribute("aten::clamp", "max", "times", 0.5),
+                ),
+            }
+        ),
     ),
     FaultKind(
         name="slope dropped",
@@ -181,19 +167,23 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="padding side",
         about="padding on one side instead of both, as of SAME at an even stride",
-        edits={
-            ONNX: (attribute("Conv MaxPool AveragePool", "pads", "one side"),),
-            TFLITE: (constant("PAD", 1, "one side"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (attribute("Conv MaxPool AveragePool", "pads", "one side"),),
+                TFLITE: (constant("PAD", 1, "one side"),),
+            }
+        ),
     ),
     FaultKind(
         name="dilation",
         about="a convolution's dilation is 2, with the padding that keeps the shape",
-        edits={
-            ONNX: (attribute("Conv", "dilations", "dilated"),),
-            TFLITE: (attribute("CONV_2D DEPTHWISE_CONV_2D", "dilation", "dilated"),),
-            TORCHSCRIPT: (attribute(TS_CONV, "dilation", "dilated"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (attribute("Conv", "dilations", "dilated"),),
+                TFLITE: (attribute("CONV_2D DEPTHWISE_CONV_2D", "dilation", "dilated"),),
+                TORCHSCRIPT: (attribute(TS_CONV, "dilation", "dilated"),),
+            }
+        ),
     ),
     FaultKind(
         name="count_include_pad",
@@ -206,35 +196,39 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="align_corners",
         about="a resize aligns the corners where it should not, or the reverse",
-        edits={
-            ONNX: (
-                attribute(
-                    "Resize",
-                    "coordinate_transformation_mode",
-                    "other",
-                    ("align_corners", "half_pixel"),
-                    "half_pixel",
+        edits=on_integers(
+            {
+                ONNX: (
+                    attribute(
+                        "Resize",
+                        "coordinate_transformation_mode",
+                        "other",
+                        ("align_corners", "half_pixel"),
+                        "half_pixel",
+                    ),
                 ),
-            ),
-            TFLITE: (attribute("RESIZE_BILINEAR", "alignCorners", "corners"),),
-            TORCHSCRIPT: (attribute("aten::upsample_bilinear2d", "align_corners", "flip"),),
-        },
+                TFLITE: (attribute("RESIZE_BILINEAR", "alignCorners", "corners"),),
+                TORCHSCRIPT: (attribute("aten::upsample_bilinear2d", "align_corners", "flip"),),
+            }
+        ),
     ),
     FaultKind(
         name="half pixel",
         about="a resize takes pixels' corners for their centres",
-        edits={
-            ONNX: (
-                attribute(
-                    "Resize",
-                    "coordinate_transformation_mode",
-                    "other",
-                    ("asymmetric", "half_pixel"),
-                    "half_pixel",
+        edits=on_integers(
+            {
+                ONNX: (
+                    attribute(
+                        "Resize",
+                        "coordinate_transformation_mode",
+                        "other",
+                        ("asymmetric", "half_pixel"),
+                        "half_pixel",
+                    ),
                 ),
-            ),
-            TFLITE: (attribute("RESIZE_BILINEAR", "halfPixelCenters", "asymmetric"),),
-        },
+                TFLITE: (attribute("RESIZE_BILINEAR", "halfPixelCenters", "asymmetric"),),
+            }
+        ),
     ),
     FaultKind(
         name="resize mode",
@@ -247,23 +241,27 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="axes swapped",
         about="two axes of one size are exchanged",
-        edits={
-            ONNX: (attribute("Transpose", "perm", "equal sizes"),),
-            TFLITE: (constant("TRANSPOSE", 1, "equal sizes"),),
-            TORCHSCRIPT: (
-                attribute("aten::permute", "dims", "exchanged"),
-                attribute("aten::transpose", "dim0", "neighbour"),
-            ),
-        },
+        edits=on_integers(
+            {
+                ONNX: (attribute("Transpose", "perm", "equal sizes"),),
+                TFLITE: (constant("TRANSPOSE", 1, "equal sizes"),),
+                TORCHSCRIPT: (
+                    attribute("aten::permute", "dims", "exchanged"),
+                    attribute("aten::transpose", "dim0", "neighbour"),
+                ),
+            }
+        ),
     ),
     FaultKind(
         name="reduced axis",
         about="a mean or maximum goes over another axis of the same size",
-        edits={
-            ONNX: (constant("ReduceMean ReduceMax", 1, "equal size"),),
-            TFLITE: (constant("MEAN SUM REDUCE_MAX", 1, "equal size"),),
-            TORCHSCRIPT: (attribute("aten::mean aten::amax", "dim", "neighbour"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (constant("ReduceMean ReduceMax", 1, "equal size"),),
+                TFLITE: (constant("MEAN SUM REDUCE_MAX", 1, "equal size"),),
+                TORCHSCRIPT: (attribute("aten::mean aten::amax", "dim", "neighbour"),),
+            }
+        ),
     ),
     FaultKind(
         name="softmax axis",
@@ -276,7 +274,7 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="weight transposed",
         about="a square weight is transposed",
-        edits=weights("transposed"),
+        edits=on_integers(weights("transposed")),
     ),
     FaultKind(
         name="broadcast axis",
@@ -289,41 +287,49 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="concat order",
         about="two parts are joined in the wrong order",
-        edits={
-            ONNX: (operands("Concat"),),
-            TFLITE: (operands("CONCATENATION"),),
-            TORCHSCRIPT: (operands("aten::cat"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (operands("Concat"),),
+                TFLITE: (operands("CONCATENATION"),),
+                TORCHSCRIPT: (operands("aten::cat"),),
+            }
+        ),
     ),
     FaultKind(
         name="operands swapped",
         about="b − a for a − b, b @ a for a @ b",
-        edits={
-            ONNX: (operands("Sub Div MatMul"),),
-            TFLITE: (operands("SUB DIV BATCH_MATMUL"),),
-            TORCHSCRIPT: (operands("aten::sub aten::div aten::matmul"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (operands("Sub Div MatMul"),),
+                TFLITE: (operands("SUB DIV BATCH_MATMUL"),),
+                TORCHSCRIPT: (operands("aten::sub aten::div aten::matmul"),),
+            }
+        ),
     ),
     FaultKind(
         name="add for sub",
         about="a sum for a difference, or the reverse",
-        edits={
-            ONNX: (operator("Sub", "Add"), operator("Add", "Sub")),
-            TFLITE: (operator("SUB", "ADD"), operator("ADD", "SUB")),
-            TORCHSCRIPT: (
-                operator("aten::sub", "aten::add"),
-                operator("aten::add aten::add_", "aten::sub"),
-            ),
-        },
+        edits=on_integers(
+            {
+                ONNX: (operator("Sub", "Add"), operator("Add", "Sub")),
+                TFLITE: (operator("SUB", "ADD"), operator("ADD", "SUB")),
+                TORCHSCRIPT: (
+                    operator("aten::sub", "aten::add"),
+                    operator("aten::add aten::add_", "aten::sub"),
+                ),
+            }
+        ),
     ),
     FaultKind(
         name="slice off by one",
         about="a slice begins one element too early or too late",
-        edits={
-            ONNX: (part("Slice"),),
-            TFLITE: (part("SLICE"),),
-            TORCHSCRIPT: (part("aten::slice aten::select"),),
-        },
+        edits=on_integers(
+            {
+                ONNX: (part("Slice"),),
+                TFLITE: (part("SLICE"),),
+                TORCHSCRIPT: (part("aten::slice aten::select"),),
+            }
+        ),
     ),
     FaultKind(
         name="gather off by one",
@@ -390,7 +396,7 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="weight's sign",
         about="one element of a weight has the wrong sign",
-        edits=weights("element", -1.0),
+        edits=on_integers(weights("element", -1.0)),
     ),
     FaultKind(
         name="channel scaled",
@@ -400,12 +406,12 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="channels exchanged",
         about="two neighbouring output channels of a weight are exchanged",
-        edits=weights("exchange"),
+        edits=on_integers(weights("exchange")),
     ),
     FaultKind(
         name="weight saturated",
         about="a weight is cut off at half of its largest magnitude",
-        edits=weights("saturated", 0.5),
+        edits=on_integers(weights("saturated", 0.5)),
     ),
     FaultKind(
         name="float16 weight",
@@ -420,14 +426,15 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         name="bias dropped",
         about="a bias is zero",
-        edits=biases("set", 0.0),
+        edits=on_integers(biases("set", 0.0)),
     ),
     FaultKind(
         name="bias of a neighbour",
         about="each channel has its neighbour's bias",
-        edits=biases("roll", 1),
+        edits=on_integers(biases("roll", 1)),
     ),
 )
+KINDS: tuple[FaultKind, ...] = (*_FLOAT_KINDS, *QUANTIZED_KINDS)
 
 
 def kind_named(name: str) -> FaultKind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bridge.report import stored_artifacts
 from bridge.samples import Samples, draw_samples
 
 from . import nets
+from .quantizing import RECIPES, quantized_files
 
 FORMATS = ("onnx", "tflite", "torchscript")
 EXPORTED = "exported"
@@ -34,12 +35,22 @@ class Subject:
         source: The capture, which is the reference.
         artifacts: Format → the good artifact.
         samples: The inputs that it is judged on.
+        inner_samples: Those that quantized files are judged on: without the edges of what an input
+            can be, which no range that is an average over a calibration's samples holds.
+        refused: Format → why there is no artifact of it.
     """
 
     model: str
     source: Artifact
     artifacts: Mapping[str, Artifact]
     samples: Samples
+    inner_samples: Samples | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def samples_of(self, format_: str) -> Samples:
+        """Return the inputs that the artifact of a format is judged on."""
+        inner = self.inner_samples if format_ in RECIPES else None
+        return inner or self.samples
 
 
 def _images(size: int, kind: zoo.Kind) -> zoo.Inputs:
@@ -82,7 +93,7 @@ def models() -> dict[str, zoo.Model]:
 
 
 def prepare(name: str, folder: Path) -> Subject:
-    """Convert a model to every format; what the folder holds already is taken over.
+    """Convert a model to every format and quantize it; what the folder holds is taken over.
 
     Args:
         name: One of ``models()``.
@@ -103,7 +114,26 @@ def prepare(name: str, folder: Path) -> Subject:
     failed = [each.format for each in result.conversions if each.artifact is None]
     if failed:
         raise RuntimeError(f"{name} could not be converted to {', '.join(failed)}")
-    return read(name, folder / name)
+    return quantized(read(name, folder / name), folder / name / "quantized")
+
+
+def quantized(subject: Subject, folder: Path) -> Subject:
+    """Return a model with the quantized files that can be made of its TFLite file.
+
+    Args:
+        subject: The model.
+        folder: Where they lie.
+    """
+    domain = subject.samples.domain
+    assert domain is not None
+    inner = draw_samples(subject.samples.first(), SAMPLES, replace(domain, edges=()))
+    files = quantized_files(subject.artifacts["tflite"], subject.source, inner, folder)
+    return replace(
+        subject,
+        artifacts={**subject.artifacts, **files.artifacts},
+        inner_samples=inner,
+        refused=files.refused,
+    )
 
 
 def read(name: str, out: Path) -> Subject:

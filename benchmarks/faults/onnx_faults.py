@@ -20,8 +20,7 @@ from .changes import (
     other_broadcast,
     shifted_slice,
 )
-from .edits import ONNX, Edit
-from .kinds import FaultKind
+from .edits import ONNX, Edit, FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 # what another operator needs beside the inputs that it takes over

@@ -7,6 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from bridge.validators.verdict import THRESHOLDS, Thresholds
+
+from .edits import INT8
+from .formats import target_of
 from .kinds import KINDS
 from .models import SAMPLES, models
 
@@ -25,12 +29,20 @@ them.
 - **Top-3**: it is, or one of the fault's layers is among the three with the largest isolated ratio.
 - **Caught**: something failed.
 - Only faults that matter are counted: the good and the faulted file, side by side in the native
-  runtime, differ at the fault by more than 2^-18 of RMS. Sites where they do not are counted apart.
+  runtime, differ at the fault by more than 2^-18 of RMS, or in a file of integers by more than four
+  times the rounding error of its tensor. Sites where they do not are counted apart.
 - **False alarms**: layers of the good files with a warning or a failure.
+
+`tflite-int8` are the TFLite files quantized by ai-edge-quantizer, weights and activations to 8 bits
+(`tflite-int16`: activations to 16; `tflite-dynamic` and `tflite-weights`: weights alone, and
+multiplied with integers or floats), calibrated on 64 samples drawn like the 16 that they are judged
+on. The edges of what an input can be (all zeros, the greatest value everywhere) are not among
+these: the quantizer's ranges are averages, which do not hold them. The validator finds the layers
+by itself, once in each good file.
 """
 
 
-def page(records: Sequence[Record], rejected: Sequence[Record]) -> str:
+def page(records: Sequence[Record], rejected: Sequence[Record], refused: Sequence[Record]) -> str:
     """Return the page in Markdown."""
     faults = [each for each in records if "alarms" not in each]
     good = [each for each in records if "alarms" in each]
@@ -41,6 +53,7 @@ def page(records: Sequence[Record], rejected: Sequence[Record]) -> str:
     parts += ["\n## Misses\n", *_misses(faults)]
     parts += ["\n## False alarms\n", *_alarms(good)]
     parts += ["\n## Calibration\n", *_calibration(faults, good)]
+    parts += ["\n## Files that could not be quantized\n", *_refused(refused)]
     parts += ["\n## Faults\n", *_rows(faults)]
     return "\n".join(parts) + "\n"
 
@@ -91,8 +104,6 @@ def _summary(
         f"| inputs | {SAMPLES} for each model |",
         f"| sites tried that are no faults | {reasons['no effect']} without effect, "
         f"{reasons['does not run']} that do not run or change a shape |",
-        "",
-        "No artifact here is quantized, so there are no faults of scales and zero points.",
     ]
 
 
@@ -137,46 +148,78 @@ def _misses(faults: Sequence[Record]) -> list[str]:
 
 
 def _alarms(good: Sequence[Record]) -> list[str]:
-    rows = ["| model | format | layer | alone | ratio | accumulated | ratio |", "|---" * 7 + "|"]
-    for each in good:
-        rows += [
-            f"| {each['model']} | {each['format']} | {alarm['layer']} | {alarm['verdict']} | "
-            f"{_number(alarm['isolated'])} | {alarm['accumulated_verdict']} | "
-            f"{_number(alarm['accumulated'])} |"
-            for alarm in each["alarms"]
-        ]
-    return rows if len(rows) > 2 else ["None."]
+    rows = ["| format | good files | layers | alarms | share |", "|---" * 5 + "|"]
+    for format_ in dict.fromkeys(each["format"] for each in good):
+        some = [each for each in good if each["format"] == format_]
+        rows.append(
+            f"| {format_} | {len(some)} | {sum(each['judged'] for each in some)} | "
+            f"{sum(len(each['alarms']) for each in some)} | {_percent(_false_alarms(some))} |"
+        )
+    listed = [
+        f"| {each['model']} | {each['format']} | {alarm['layer']} | {alarm['verdict']} | "
+        f"{_number(alarm['isolated'])} | {alarm['accumulated_verdict']} | "
+        f"{_number(alarm['accumulated'])} |"
+        for each in good
+        for alarm in each["alarms"]
+    ]
+    if not listed:
+        return [*rows, "", "None."]
+    header = "| model | format | layer | alone | ratio | accumulated | ratio |"
+    return [*rows, "", header, "|---" * 7 + "|", *listed]
 
 
 def _calibration(faults: Sequence[Record], good: Sequence[Record]) -> list[str]:
-    """Isolated ratios of good layers and of seeded ones, between which the limits lie."""
+    """Ratios of good layers and isolated ones of seeded layers, between which the limits lie."""
+    precisions = {each["format"]: each["precision"] for each in good}
+    formats = list(dict.fromkeys(each["format"] for each in good))
     rows = [
-        "Isolated drift ratios. A limit is right if hardly any good layer is above it, and hardly "
-        "any seeded one below. The limits are 3 (warning) and 10 (failure).\n",
-        "| layers | format | number | median | 95 % | 99 % | largest | above 3 | above 10 |",
-        "|---" * 9 + "|",
+        "Drift ratios. A limit is right if hardly any good layer is above it, and hardly any "
+        "seeded one below. A layer is judged by the interval of its ratio, and only fails by its "
+        "accumulated one if the SQNR is low too.\n",
+        "| layers | ratio | format | number | median | 95 % | 99 % | largest | above | above |",
+        "|---" * 10 + "|",
     ]
-    for format_ in dict.fromkeys(each["format"] for each in good):
-        ratios = sorted(r for each in good if each["format"] == format_ for r in each["ratios"])
-        rows.append(_spread("good", format_, ratios))
+    for key, title in (("ratios", "isolated"), ("accumulated", "accumulated")):
+        for format_ in formats:
+            ratios = sorted(r for each in good if each["format"] == format_ for r in each[key])
+            limits = THRESHOLDS[precisions[format_]]
+            rows.append(_spread(f"good | {title} | {format_}", ratios, limits))
     seeded = [each for each in faults if each["ratio"] is not None]
     for format_ in dict.fromkeys(each["format"] for each in seeded):
         ratios = sorted(float(each["ratio"]) for each in seeded if each["format"] == format_)
-        rows.append(_spread("seeded", format_, ratios))
-    weakest = sorted(float(each["ratio"]) for each in seeded)[:5]
-    listed = ", ".join(f"{ratio:.3g}" for ratio in weakest) or "none"
-    return [*rows, "", f"The weakest seeded layers: {listed}."]
+        limits = THRESHOLDS[precisions.get(target_of(format_), "float32")]
+        rows.append(_spread(f"seeded | isolated | {format_}", ratios, limits))
+    rows.append("")
+    for title, wanted in (("floats", False), ("integers", True)):
+        some = [each for each in seeded if (each["format"] == INT8) == wanted]
+        weakest = sorted(float(each["ratio"]) for each in some)[:5]
+        listed = ", ".join(f"{ratio:.3g}" for ratio in weakest) or "none"
+        rows.append(f"The weakest seeded layers of {title}: {listed}.")
+    return rows
 
 
-def _spread(kind: str, format_: str, ratios: Sequence[float]) -> str:
+def _spread(title: str, ratios: Sequence[float], limits: Thresholds) -> str:
     def at(share: float) -> str:
         return f"{ratios[min(len(ratios) - 1, int(share * len(ratios)))]:.3g}" if ratios else "–"
 
-    above = [sum(ratio > limit for ratio in ratios) for limit in (3, 10)]
+    above = [
+        f"{limit:g}: {sum(ratio > limit for ratio in ratios)}"
+        for limit in (limits.warn_ratio, limits.fail_ratio)
+    ]
     return (
-        f"| {kind} | {format_} | {len(ratios)} | {at(0.5)} | {at(0.95)} | {at(0.99)} | {at(1)} | "
+        f"| {title} | {len(ratios)} | {at(0.5)} | {at(0.95)} | {at(0.99)} | {at(1)} | "
         f"{above[0]} | {above[1]} |"
     )
+
+
+def _refused(refused: Sequence[Record]) -> list[str]:
+    """What the quantizer does not make, in its own words."""
+    if not refused:
+        return ["None."]
+    rows = ["| model | format | why |", "|---|---|---|"]
+    return rows + [
+        f"| {each['model']} | {each['format']} | {_text(each['why'])} |" for each in refused
+    ]
 
 
 def _rows(faults: Sequence[Record]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,30 +79,49 @@ def scores(
     wanted: dict[str, Fault | None] = {f"good|{subject.model}|{each}": None
                                        for each in subject.artifacts}  # fmt: skip
     wanted |= {each.name: each for each in faults}
-    left = [name for name in wanted if name not in known]
-    with (
-        Judge(subject.source, subject.samples) as judge,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
+    left = {name: fault for name, fault in wanted.items() if name not in known}
+    for samples in (subject.samples, subject.inner_samples):
+        some = {
+            name: fault
+            for name, fault in left.items()
+            if subject.samples_of(_format(name, fault)) is samples
+        }
+        if samples is not None and some:
+            with Judge(subject.source, samples) as judge:
+                yield from _judged(seeder, some, judge)
+
+
+def _format(name: str, fault: Fault | None) -> str:
+    return name.rpartition("|")[2] if fault is None else fault.format
+
+
+def _judged(
+    seeder: Seeder, wanted: Mapping[str, Fault | None], judge: Judge
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of good artifacts and faults, some at a time."""
+    subject, left = seeder.subject, list(wanted)
+    with tempfile.TemporaryDirectory() as scratch:
         for start in range(0, len(left), _BATCH):
             names = left[start : start + _BATCH]
             artifacts = []
-            for number_, name in enumerate(names):
+            for place, name in enumerate(names):
                 fault = wanted[name]
                 if fault is None:
-                    artifacts.append(subject.artifacts[name.rpartition("|")[2]])
+                    artifacts.append(subject.artifacts[_format(name, fault)])
                     continue
                 good = subject.artifacts[target_of(fault.format)]
                 injected = seeder.injected(fault)
-                path = Path(scratch) / f"{number_}{good.path.suffix}"
+                path = Path(scratch) / f"{place}{good.path.suffix}"
                 path.write_bytes(injected.content)
                 artifacts.append(at(injected.artifact(good), path))
             for name, judgement in zip(names, judge.judge(artifacts), strict=True):
                 fault = wanted[name]
-                if fault is None:
-                    yield name, _good(subject.model, name.rpartition("|")[2], judgement)
-                else:
+                if fault is not None:
                     yield name, score(fault, judgement).to_json()
+                    continue
+                format_ = _format(name, fault)
+                precision = subject.artifacts[format_].precision
+                yield name, _good(subject.model, format_, precision, judgement)
 
 
 def score(fault: Fault, judgement: Judgement) -> Score:
@@ -147,17 +166,17 @@ def _why(made: Score, mine: Sequence[Row], rows: Mapping[str, Row], judgement: J
     return f"{made.blamed} was named (ratio {figure:.3g}); {text}"
 
 
-def _good(model: str, format_: str, judgement: Judgement) -> dict[str, Any]:
+def _good(model: str, format_: str, precision: str, judgement: Judgement) -> dict[str, Any]:
     rows = {row.layer: row for row in judgement.rows}
     return {
         "model": model,
         "format": format_,
+        "precision": precision,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "judged": judgement.judged(),
-        "ratios": sorted(
-            round(row.isolated, 3) for row in judgement.rows if math.isfinite(row.isolated)
-        ),
+        "ratios": _known(row.isolated for row in judgement.rows),
+        "accumulated": _known(row.accumulated for row in judgement.rows),
         "alarms": [
             {
                 "layer": layer,
@@ -169,3 +188,7 @@ def _good(model: str, format_: str, judgement: Judgement) -> dict[str, Any]:
             for layer in judgement.alarms()
         ],
     }
+
+
+def _known(ratios: Iterable[float]) -> list[float]:
+    return sorted(round(ratio, 3) for ratio in ratios if math.isfinite(ratio))

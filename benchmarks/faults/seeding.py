@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from . import effects
+from .edits import FaultKind
 from .formats import CARRIERS, opened, target_of
-from .kinds import KINDS, FaultKind, kind_named
+from .kinds import KINDS, kind_named
 from .models import Subject
 from .sites import FaultyFile, Injected, Site, inject, seeded_layers
 
@@ -101,6 +102,8 @@ class Seeder:
 
     def faults(self, kind: FaultKind, format_: str, rejected: list[Rejected]) -> Iterator[Fault]:
         """Yield faults of a kind in an order that the seed gives, each one checked to matter."""
+        if target_of(format_) not in self.subject.artifacts:
+            return
         file = self._file(format_)
         order = np.random.default_rng(_seed(kind.name, self.subject.model, format_))
         places = self.subject.artifacts[target_of(format_)].layer_map
@@ -147,6 +150,13 @@ class Seeder:
         read = partial(opened, self.subject, fault.format)
         return inject(read, site, _seed(fault.name))
 
+    def refused(self) -> list[dict[str, str]]:
+        """Return the formats that the model has no file of, and why."""
+        return [
+            {"model": self.subject.model, "format": format_, "why": why}
+            for format_, why in self.subject.refused.items()
+        ]
+
     def _file(self, format_: str) -> FaultyFile:
         if format_ not in self._files:
             self._files[format_] = opened(self.subject, format_)
@@ -163,7 +173,7 @@ class Seeder:
             watched: These, and more at which a rare NaN may be seen.
         """
         artifact = self.subject.artifacts[target_of(fault.format)]
-        given = self.subject.source.signature.inputs, self.subject.samples
+        given = self.subject.source.signature.inputs, self.subject.samples_of(fault.format)
         key = (fault.format, watched)
         if key not in self._good:
             content = artifact.path.read_bytes()
@@ -184,7 +194,8 @@ class Seeder:
             return "does not run"
         if kind_named(fault.kind).rare and not 0 < effects.share_of_nonfinite(bad) < 1:
             return "no effect"
-        return found if found > effects.BEYOND_ROUNDING else "no effect"
+        least = effects.least(artifact, {each: good[each] for each in tensors})
+        return found if found > least else "no effect"
 
 
 def choose(

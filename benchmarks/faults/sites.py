@@ -12,8 +12,7 @@ import numpy as np
 from bridge.artifact import Artifact, Signature
 from bridge.layers import LayerMap
 
-from .edits import Edit
-from .kinds import FaultKind
+from .edits import Edit, FaultKind
 
 Apply = Callable[[], None]
 

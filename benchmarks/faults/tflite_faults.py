@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from bridge.validators.cutting.tflite import packed, unpacked
 
 from .changes import (
     Array,
@@ -22,8 +23,7 @@ from .changes import (
     other_broadcast,
     shifted_slice,
 )
-from .edits import TFLITE, Edit
-from .kinds import FaultKind
+from .edits import TFLITE, Edit, FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 _DTYPES = {
@@ -44,11 +44,15 @@ _OPTIONS: dict[str, Any] = {
 
 
 class TfliteFile(FaultyFile):
-    """A TFLite file whose constants lie in it; faults go to its main graph."""
+    """A TFLite file; faults go to its main graph."""
+
+    carrier = TFLITE
+    dtypes: Mapping[int, Any] = _DTYPES
+    changeable = "f"  # kinds of numbers that a change of values makes sense for
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        self.model = unpacked(path.read_bytes())
         self.graph = self.model.subgraphs[0]
         computed = {int(each) for each in self.graph.inputs}
         computed |= {int(each) for op in self.graph.operators for each in op.outputs}
@@ -68,7 +72,7 @@ class TfliteFile(FaultyFile):
 
     def edits(self, kind: FaultKind) -> Sequence[Edit]:
         """Return how a kind is made in TFLite."""
-        return kind.edits.get(TFLITE, ())
+        return kind.edits.get(self.carrier, ())
 
     def plan(self, operator: Operator, edit: Edit, rng: np.random.Generator) -> Apply | None:
         """Return what makes the edit, or ``None``."""
@@ -78,9 +82,7 @@ class TfliteFile(FaultyFile):
 
     def save(self) -> Injected:
         """Return the file as it is now."""
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return Injected(content=bytes(builder.Output()))
+        return Injected(content=packed(self.model))
 
     def _feeds(self, operator: Operator, kinds: Sequence[str]) -> bool:
         return any(
@@ -102,9 +104,9 @@ class TfliteFile(FaultyFile):
             return None
         tensor = self.graph.tensors[index]
         data = self.model.buffers[tensor.buffer].data
-        if data is None or not len(data) or tensor.type not in _DTYPES:
+        if data is None or not len(data) or tensor.type not in self.dtypes:
             return None
-        return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(self._shape(index))
+        return np.frombuffer(bytes(data), self.dtypes[tensor.type]).reshape(self._shape(index))
 
     def _attribute(self, operator: Operator, edit: Edit, rng: np.random.Generator) -> Apply | None:
         op, name = self._op(operator), str(edit.at)
@@ -167,7 +169,7 @@ class TfliteFile(FaultyFile):
             return None if axis is None else np.full_like(array, axis)
         if edit.change == "other broadcast":
             return other_broadcast(array, written)
-        if array.dtype.kind != "f" and edit.change != "roll":
+        if array.dtype.kind not in self.changeable and edit.change != "roll":
             return None
         by = 0.0 if edit.by is None else float(edit.by)
         axis = min(edit.axis, array.ndim - 1)

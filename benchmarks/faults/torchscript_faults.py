@@ -14,8 +14,7 @@ import torch
 
 from .arguments import changed_arguments
 from .changes import changed_array
-from .edits import TORCHSCRIPT, Edit
-from .kinds import FaultKind
+from .edits import TORCHSCRIPT, Edit, FaultKind
 from .sites import Apply, FaultyFile, Injected, Operator
 
 _CONVERSIONS = ("aten::Int", "aten::ScalarImplicit")

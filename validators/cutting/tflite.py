@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import SourceError
 from ..runtime import fed_name
-from ..taps.tflite import Instrumented, choose, computed
+from ..taps.tflite import LARGEST_FLATBUFFER, Instrumented, choose, computed
 
 
 def cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> Instrumented:
@@ -24,8 +26,7 @@ def cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> Instrumented:
         cuts: Names of tensors whose readers are fed.
 
     Raises:
-        SourceError: There is no such tensor, a name belongs to two, or weights lie behind the
-            flatbuffer, where the schema's classes do not follow them.
+        SourceError: There is no such tensor, a name belongs to two, or the file is above 2 GB.
     """
     model, shown = _cut(path, taps, cuts)
     return Instrumented(content=packed(model), tensors=shown)
@@ -69,9 +70,9 @@ def _cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> tuple[Any, dic
     from ai_edge_litert import schema_py_generated as schema
 
     content = path.read_bytes()
-    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
-    if any(buffer.offset for buffer in model.buffers):
-        raise SourceError(f"{path.name} cannot be cut apart: its weights lie behind the flatbuffer")
+    if len(content) > LARGEST_FLATBUFFER:
+        raise SourceError(f"{path.name} cannot be cut apart: it is larger than 2 GB")
+    model = unpacked(content)
     graph = model.subgraphs[0]
     known = computed(schema.Model.GetRootAs(content, 0).Subgraphs(0))
     shown = choose(path, known, list(taps))
@@ -95,6 +96,30 @@ def _cut(path: Path, taps: Sequence[str], cuts: Iterable[str]) -> tuple[Any, dic
         if signature.subgraphIndex == 0:
             signature.inputs = [*(signature.inputs or []), *fed]
     return model, shown
+
+
+def unpacked(content: bytes) -> Any:
+    """Return a file as a model of the schema's object classes, which may be changed and packed.
+
+    Constants that lie behind the flatbuffer, where the classes do not follow them, are taken into
+    it: ai-edge-quantizer writes all but small files so.
+
+    Args:
+        content: A valid TFLite file of no more than 2 GB.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 stand for none
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    for operator in (each for graph in model.subgraphs for each in graph.operators):
+        place, size = operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize
+        if place > 1:
+            operator.customOptions = np.frombuffer(content, np.uint8, size, place)
+        operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+    return model
 
 
 def packed(model: Any) -> bytes:

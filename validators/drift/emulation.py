@@ -1,16 +1,18 @@
 """The source as a good quantized file of it would compute: the noise floor of integers.
 
 Run through, every layer is rounded as the file's own tensor is, saturation included: what differs
-from that is an error of the implementation. Alone, a layer is rounded and clamped as if its range
-had been measured on the other inputs, and not as the file does it, so that a scale that is far too
-wide, or one that saturates, is an error of the layer that has it. In both, what a layer reads is
-what the file can store.
+from that is an error of the implementation. Alone, a layer is rounded and clamped by the file's own
+range only as far as calibration can have given it: no narrower than the average of what the inputs
+need, as a moving average gives it, and no wider than what all of them need. So a scale that is far
+too wide, or one that saturates, is an error of the layer that has it. In both, what a layer reads
+is what the file can store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import getitem
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -23,6 +25,14 @@ from ..quantization.recipe import Stored, Weights, recipe_of
 from ..runtimes.eager import EagerSession
 from ..taps.exported import NodeRun, NodeRunner, load_program
 from ..taps.summation import with_sequential_error
+from .integer_rounding import (
+    NORMS,
+    StepRanges,
+    argument_values,
+    norm,
+    norm_of_rounded,
+    symmetric,
+)
 from .judging import fused_clusters
 
 if TYPE_CHECKING:
@@ -34,8 +44,12 @@ _WEIGHTS: dict[str, tuple[int, int]] = {
     "conv1d": (1, 0), "conv2d": (1, 0), "conv3d": (1, 0), "convolution": (1, 0),
     "_convolution": (1, 0), "conv_transpose1d": (1, 1), "conv_transpose2d": (1, 1),
     "conv_transpose3d": (1, 1), "linear": (1, 0), "addmm": (2, 1), "mm": (1, 1),
-    "matmul": (1, -1), "bmm": (1, -1), "embedding": (0, 0),
+    "matmul": (1, -1), "bmm": (1, -1), "embedding": (0, 0), "batch_norm": (1, 0),
+    "lstm": (2, 0), "gru": (2, 0), "rnn_tanh": (2, 0), "rnn_relu": (2, 0),
 }  # fmt: skip
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
+_PRODUCTS = frozenset(_WEIGHTS) - {"batch_norm"}
+_SCALED = NORMS | {"batch_norm"}
 _CONSTANT_OPERANDS = frozenset({"add", "sub", "mul", "div", "maximum", "minimum"})
 
 
@@ -67,16 +81,16 @@ class Emulation:
         results: Layer that has a tensor → how it is rounded.
         weights: Layer → how its weights are stored, for those computed within these too.
         inputs: Name of the source's input → how it is rounded.
-        ranges: Layer → ``[K, 2]``: for each input the least and the largest value over all the
-            other ones, where layers run alone.
-        averages: Likewise, the averages of their least and of their largest values.
+        stepwise: Norm that the file computes in several steps → bits of their integers.
+        ranges: Layer → ``[2, 2]``: the least and the largest value of an input, on average and over
+            all inputs, where layers run alone.
     """
 
     results: Mapping[str, Rounding] = field(default_factory=dict)
     weights: Mapping[str, Weights] = field(default_factory=dict)
     inputs: Mapping[str, Stored] = field(default_factory=dict)
+    stepwise: Mapping[str, int] = field(default_factory=dict)
     ranges: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    averages: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def ranging(self, layers: Iterable[str], truth: Callable[[str], NDArray[Any]]) -> Emulation:
         """Return the same with the ranges of each layer's values.
@@ -85,14 +99,14 @@ class Emulation:
             layers: The layers.
             truth: Gives the reference's values of one, ``[K, *shape]``.
         """
-        ranges, averages = {}, {}
+        ranges = {}
         for layer in layers:
             rounding = self.results.get(layer)
             if rounding is not None and rounding.stored is not None:
                 values = truth(layer)
                 if values.dtype.kind == "f" and values.size:
-                    ranges[layer], averages[layer] = _ranges_of_the_others(values)
-        return replace(self, ranges=ranges, averages=averages)
+                    ranges[layer] = _ranges(values)
+        return replace(self, ranges=ranges)
 
     def open(
         self, source: Artifact, taps: Sequence[str], cuts: Sequence[TensorSpec]
@@ -121,19 +135,27 @@ def emulation(artifact: Artifact, source: Artifact) -> Emulation | None:
     places = artifact.layer_map.mapped()
     ends = {str(place.tensor) for place in places.values()}
     clusters = fused_clusters(artifact, source.spine)
+    operators = {each.id: each.op.rpartition(".")[2] for each in source.spine.layers}
     results: dict[str, Rounding] = {}
     weights: dict[str, Weights] = {}
+    stepwise: dict[str, int] = {}
     for layer, place in places.items():
         found, roundings = recipe.piece(str(place.tensor), ends)
-        results[layer] = Rounding(
-            stored=recipe.tensors.get(str(place.tensor)), weights=found, roundings=roundings
-        )
+        stored = recipe.tensors.get(str(place.tensor))
+        norms = [each for each in clusters[layer] if operators.get(each) in NORMS]
+        if norms and stored is not None and roundings > 1:
+            stepwise |= dict.fromkeys(norms, 8 * np.dtype(stored.dtype).itemsize)
+            roundings = 1
+        results[layer] = Rounding(stored=stored, weights=found, roundings=roundings)
         if found is not None:
-            weights |= dict.fromkeys(clusters[layer], found)
+            weighted = [each for each in clusters[layer] if operators.get(each) in _PRODUCTS]
+            bare = [each for each in clusters[layer] if operators.get(each) not in _SCALED]
+            # a norm beside a product is folded into it, or computed in floats
+            weights |= dict.fromkeys(bare if weighted else clusters[layer], found)
     names = (spec.name for spec in source.signature.inputs)
     own = (recipe.inputs.get(spec.name) for spec in artifact.signature.inputs)
     inputs = {name: each for name, each in zip(names, own, strict=True) if each is not None}
-    return Emulation(results=results, weights=weights, inputs=inputs)
+    return Emulation(results=results, weights=weights, inputs=inputs, stepwise=stepwise)
 
 
 class EmulationSession(EagerSession):
@@ -156,21 +178,25 @@ class EmulationSession(EagerSession):
         runner.visitor = _Operands(emulated, runner.live)
         super().__init__(source, cuts, runner)
         self._emulated = emulated
-        self._sample = 0
-        self._ranges = emulated.ranges
+        self._operands = runner.visitor
+        self.learns = bool(emulated.stepwise)
 
-    def begin(
-        self, inputs: Mapping[str, NDArray[Any]], sample: int, *, averaged: bool
-    ) -> dict[str, NDArray[Any]]:
-        """Return the inputs of one sample as the file keeps them; it is the next to run.
+    def learn(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Run one sample without rounding, for the ranges of what is inside of norms.
+
+        Args:
+            inputs: As the file keeps them.
+        """
+        self._operands.learning = True
+        self.watch(inputs, lambda name, value: None)
+        self._operands.learning = False
+
+    def kept(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the inputs of one sample as the file keeps them.
 
         Args:
             inputs: The source's inputs, and what the cut layers' readers are fed.
-            sample: Its number.
-            averaged: Whether layers alone have the averaged ranges.
         """
-        self._sample = sample
-        self._ranges = self._emulated.averages if averaged else self._emulated.ranges
         stored = self._emulated.inputs
         return {
             name: _kept(array, stored[name]) if name in stored else array
@@ -178,13 +204,15 @@ class EmulationSession(EagerSession):
         }
 
     def _result(self, node: torch.fx.Node, value: Any) -> Any:
-        value = with_sequential_error(node, value)
+        value = with_sequential_error(node, self._operands.result(node, value))
+        if self._operands.learning:
+            return value
         found = self._emulated.results.get(node.name)
         if found is None or found.stored is None or not _is_float(value):
             return value
-        ranges = self._ranges.get(node.name)
-        if ranges is not None and not found.is_settled:
-            return _needed(value, ranges[self._sample], found)
+        ranges = self._emulated.ranges.get(node.name)
+        if ranges is not None and not found.is_settled and found.stored.quantization.axis is None:
+            return _needed(value, ranges, found.stored, found.roundings)
         return value.new_tensor(_kept(value.numpy(), found.stored))
 
 
@@ -213,33 +241,60 @@ class _Operands:
 
     def __init__(self, emulated: Emulation, live: set[str]) -> None:
         self._weights = emulated.weights
+        self._stepwise = emulated.stepwise
         self._live = live
         self._before: dict[torch.fx.Node, Any] = {}
+        self._arguments: list[Any] = []
+        self._steps: dict[str, StepRanges] = {}
+        self.learning = False
 
     def before(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
         """Put rounded weights, and dynamically rounded activations, in place."""
-        import torch
-
-        found = self._weights.get(node.name)
-        operator = operator_name(node.target).rpartition(".")[2]
-        if found is None or node.op != "call_function":
+        found, operator = self._weights_of(node), _operator(node)
+        if operator in NORMS:
+            self._arguments = argument_values(node.args, values)
+        if found is None or node.op != "call_function" or self.learning:
             return
         place, axis = _WEIGHTS.get(operator, (-1, 0))
-        for position, read in enumerate(node.args):
-            value = values.get(read) if isinstance(read, torch.fx.Node) else None
-            if not isinstance(read, torch.fx.Node) or not _is_float(value) or value.numel() < 2:
-                continue
-            constant = read.name not in self._live
-            if constant and position == place:
-                rounded = _symmetric(value, found.bits, axis if found.per_channel else None)
-            elif constant and operator in _CONSTANT_OPERANDS:
-                rounded = _symmetric(value, found.bits, None)
-            elif not constant and found.dynamic and place >= 0:
-                rounded = _symmetric(value, 8, None)
-            else:
-                continue
-            self._before[read] = value
-            values[read] = rounded
+        for position, argument in enumerate(node.args):
+            for read in argument if isinstance(argument, list | tuple) else [argument]:
+                value = values.get(read) if hasattr(read, "name") else None
+                if not _is_float(value) or value.numel() < 2:
+                    continue
+                constant = read.name not in self._live
+                if (
+                    constant
+                    and position == place
+                    and (operator not in _RECURRENT or value.ndim > 1)
+                ):
+                    rounded = symmetric(value, found.bits, axis if found.per_channel else None)
+                elif constant and operator in _CONSTANT_OPERANDS:
+                    rounded = symmetric(value, found.bits, None)
+                elif not constant and found.dynamic and place >= 0:
+                    rounded = symmetric(value, 8, None)
+                else:
+                    continue
+                self._before[read] = value
+                values[read] = rounded
+
+    def result(self, node: torch.fx.Node, value: Any) -> Any:
+        """Return what a norm gives that is computed in steps, or scaled in integers."""
+        operator = _operator(node)
+        if operator not in NORMS:
+            return value
+        bits, found = self._stepwise.get(node.name), self._weights.get(node.name)
+        if bits is not None:
+            steps = self._steps.setdefault(node.name, StepRanges(bits))
+            stepwise = norm(operator, self._arguments, steps.begin(learning=self.learning))
+            return value if self.learning else stepwise
+        if found is not None and found.dynamic and not self.learning:
+            return norm_of_rounded(operator, self._arguments, value, 8)
+        return value
+
+    def _weights_of(self, node: torch.fx.Node) -> Weights | None:
+        """A node's weights; of one with several results, those of the layers that they are."""
+        names = [node.name, *(each.name for each in node.users if _operator(each) == "getitem")]
+        return next((self._weights[each] for each in names if each in self._weights), None)
 
     def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
         """Put back the values as they were."""
@@ -247,25 +302,22 @@ class _Operands:
         self._before.clear()
 
 
-def _ranges_of_the_others(
-    values: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and largest value ``[K, 2]`` of all samples but each one; a single one has its own.
+def _operator(node: torch.fx.Node) -> str:
+    if node.target is getitem:
+        return "getitem"
+    return operator_name(node.target).rpartition(".")[2]
+
+
+def _ranges(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Least and largest value of a sample, ``[2, 2]``: on average, and over all samples.
 
     What is not finite does not count, and zero always belongs to them.
-
-    Returns:
-        Over all of them, and on average.
     """
     rows = values.reshape(len(values), -1)
     finite = np.isfinite(rows)
-    low = np.where(finite, rows, 0.0).min(axis=1)
-    high = np.where(finite, rows, 0.0).max(axis=1)
-    count = len(rows)
-    others = ~np.eye(count, dtype=bool) if count > 1 else np.ones((1, 1), bool)
-    extremes = (np.where(others, low, 0.0).min(axis=1), np.where(others, high, 0.0).max(axis=1))
-    averages = (others @ low / others.sum(axis=1), others @ high / others.sum(axis=1))
-    return np.stack(extremes, axis=1), np.stack(averages, axis=1)
+    low = np.where(finite, rows, 0.0).min(axis=1, initial=0.0)
+    high = np.where(finite, rows, 0.0).max(axis=1, initial=0.0)
+    return np.array([[low.mean(), high.mean()], [low.min(), high.max()]])
 
 
 def _kept(array: NDArray[Any], stored: Stored) -> NDArray[Any]:
@@ -276,34 +328,25 @@ def _kept(array: NDArray[Any], stored: Stored) -> NDArray[Any]:
     return kept
 
 
-def _needed(value: torch.Tensor, needed: NDArray[np.float64], found: Rounding) -> torch.Tensor:
-    """Values clamped to a range and rounded to the steps that it needs, zero being one of them.
+def _needed(
+    value: torch.Tensor, ranges: NDArray[np.float64], stored: Stored, roundings: int
+) -> torch.Tensor:
+    """Values clamped to the file's range, as far as it is between two, and rounded to its steps.
 
-    Those of 16 bits are symmetric. Several roundings in a row are as one with steps wider by the
-    root of their number.
+    Several roundings in a row are as one with steps wider by the root of their number.
     """
-    assert found.stored is not None
-    low, high = float(needed[0]), float(needed[1])
-    bits = 8 * np.dtype(found.stored.dtype).itemsize
-    if bits > 8:
-        low, high = -max(-low, high), max(-low, high)
+    limits = np.iinfo(stored.dtype)
+    scale, zero_point = stored.quantization.scales[0], stored.quantization.zero_points[0]
+    (least_low, least_high), (low, high) = ranges
+    if limits.bits > 8:  # those of 16 bits are symmetric
+        least_high, high = max(-least_low, least_high), max(-low, high)
+        least_low, low = -least_high, -high
+    low = float(np.clip((limits.min - zero_point) * scale, low, least_low))
+    high = float(np.clip((limits.max - zero_point) * scale, least_high, high))
     if not 0 < high - low < np.inf:
         return value
-    step = (high - low) / (2.0**bits - 1) * max(1, found.roundings) ** 0.5
+    step = (high - low) / (2.0**limits.bits - 1) * max(1, roundings) ** 0.5
     rounded: torch.Tensor = (value.clamp(low, high) / step).round() * step
-    return rounded
-
-
-def _symmetric(value: torch.Tensor, bits: int, axis: int | None) -> torch.Tensor:
-    """Values rounded to steps around zero, of one width or of one for each index of an axis."""
-    largest = value.abs()
-    if axis is None:
-        largest = largest.max()
-    else:
-        axes = [each for each in range(value.ndim) if each != axis % value.ndim]
-        largest = largest.amax(axes, keepdim=True) if axes else largest
-    step = largest / (2 ** (bits - 1) - 1)
-    rounded: torch.Tensor = (value / step.clamp(min=1e-30)).round() * step
     return rounded
 
 

@@ -30,13 +30,10 @@ class Baseline:
     Attributes:
         runtime: Name of the runtime of captured programs that it is.
         perturbed: Whether what it is fed is moved by one unit roundoff, up or down at random.
-        averaged: Of integers, whether the range of a layer is the average of what the inputs need,
-            as calibration by a moving average gives it, and not what all of them need.
     """
 
     runtime: str
     perturbed: bool = False
-    averaged: bool = False
 
 
 BASELINES: dict[str, tuple[Baseline, ...]] = {
@@ -46,10 +43,7 @@ BASELINES: dict[str, tuple[Baseline, ...]] = {
     ),
     "float16": (Baseline(runtime="eager-float16-weights", perturbed=True),),
     # what they round to is in the file: see emulation.py
-    "int8": (
-        Baseline(runtime="eager-float32-sequential"),
-        Baseline(runtime="eager-float32-sequential", averaged=True),
-    ),
+    "int8": (Baseline(runtime="eager-float32-sequential"),),
     "int8-weights": (Baseline(runtime="eager-float32-sequential"),),
 }
 

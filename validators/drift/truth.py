@@ -205,8 +205,7 @@ class ChunkTruth:
         """Run the baselines here, one sample after the other, and measure each layer."""
         layer_of = {str(self.place(layer).tensor): layer for layer in layers}
         truth = {layer: self.values(layer) for layer in layers}
-        # run through, all implementations in integers have the file's own ranges
-        baselines = [each for each in BASELINES[artifact.precision] if fed or not each.averaged]
+        baselines = BASELINES[artifact.precision]
         emulated = emulation(artifact, self.source)
         if emulated is not None and fed:
             emulated = emulated.ranging(layers, self.values)
@@ -220,6 +219,7 @@ class ChunkTruth:
                 (emulated or RUNTIMES.get(each.runtime)()).open(self.source, list(layer_of), cuts)
                 for each in baselines
             ]
+            self._learn([each for each in sessions if isinstance(each, EmulationSession)], fed)
             plain, moved = self._rows(self.samples), self._rows(perturbed_samples(self.samples))
             rows, moved_rows = self._buffers(fed), self._buffers(fed)
             for index, pair in enumerate(zip(plain, moved, strict=True)):
@@ -241,9 +241,18 @@ class ChunkTruth:
 
                     inputs = {**pair[baseline.perturbed], **given}
                     if isinstance(session, EmulationSession):
-                        inputs = session.begin(inputs, index, averaged=baseline.averaged)
+                        inputs = session.kept(inputs)
                     session.watch(inputs, see)
         return floors
+
+    def _learn(self, sessions: Sequence[EmulationSession], fed: Mapping[str, Fed]) -> None:
+        """Show all samples to emulations that need the ranges of what is inside of layers."""
+        learning = [each for each in sessions if each.learns]
+        buffers = self._buffers(fed) if learning else {}
+        for index, row in enumerate(self._rows(self.samples) if learning else ()):
+            self._fill(buffers, index, fed)
+            for session in learning:
+                session.learn(session.kept({**row, **buffers}))
 
     def _rows(self, samples: Samples) -> Iterator[Arrays]:
         """The source's inputs of each sample."""

@@ -17,6 +17,9 @@ _BITS = {"int4": 4, "int8": 8, "uint8": 8, "int16": 16}
 # results of these kernels have one scale always (the specification of 8-bit quantization)
 _FIXED = frozenset({"LOGISTIC", "SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION", "TANH"})
 _MOVING = frozenset({"TRANSPOSE", "RESHAPE", "PAD", "PADV2", "SQUEEZE", "EXPAND_DIMS"})
+_SUMMING = frozenset(
+    {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D"}
+)
 # these compute in floats whatever the type of their weights: what they read is not rounded
 _LOOKING_UP = frozenset({"EMBEDDING_LOOKUP", "GATHER", "DEQUANTIZE"})
 
@@ -45,11 +48,17 @@ class Weights:
         bits: Of one weight.
         per_channel: Whether each output channel has a scale of its own.
         dynamic: Whether what they are multiplied with is quantized when it runs.
+        summed: Whether the products are summed up, as in a convolution.
     """
 
     bits: int
     per_channel: bool
     dynamic: bool
+    summed: bool = True
+
+    def order(self) -> tuple[bool, int, bool]:
+        """Return what the coarsest ones come first by; those that are summed matter most."""
+        return not self.summed, self.bits, self.per_channel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +123,7 @@ class Recipe:
             roundings += stored is not None and not (stored.settled and name != tensor)
             found += [self._weights[each] for each in made.outputs if each in self._weights]
             waiting += made.inputs
-        coarsest = min(found, key=lambda each: (each.bits, each.per_channel), default=None)
+        coarsest = min(found, key=Weights.order, default=None)
         return coarsest, roundings
 
 
@@ -260,5 +269,6 @@ class _Reader:
                 bits=bits,
                 per_channel=len(found.scales) > 1,
                 dynamic=floats and not in_floats,
+                summed=operator.name in _SUMMING,
             )
         return None

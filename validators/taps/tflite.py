@@ -18,7 +18,7 @@ from typing import Any
 from ...errors import SourceError
 from .names import require_names
 
-_LARGEST_FLATBUFFER = 2**31 - 1  # flatbuffers::Verifier accepts nothing above
+LARGEST_FLATBUFFER = 2**31 - 1  # flatbuffers::Verifier accepts nothing above
 _OUTPUTS_SLOT = 8  # of SubGraph.outputs in the vtable: 4 + 2 * the field's place in the schema
 
 
@@ -102,7 +102,7 @@ def _with_vector(path: Path, content: bytes, field: int, values: list[int]) -> b
     padding = -len(content) % 4
     place = len(content) + padding
     vector = struct.pack(f"<I{len(values)}i", len(values), *values)
-    if place + len(vector) > _LARGEST_FLATBUFFER:
+    if place + len(vector) > LARGEST_FLATBUFFER:
         raise SourceError(f"tensors inside {path.name} cannot be shown: it is larger than 2 GB")
     view = memoryview(content)  # so that the join is the only copy
     offset = struct.pack("<I", place - field)
