@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.api.reuse import own_code
-from bridge.api.validating import foreign_artifact
+from bridge.api.foreign import foreign_artifact
 from bridge.artifact import Artifact
 from bridge.errors import BridgeError
 from bridge.layers import LayerMap
