@@ -178,9 +178,7 @@ def _validate_artifact(
 ) -> Comparison:
     opened = open_source(against, inputs, options, pool.limits.seconds)
     with ResultFolder.temporary() as folder:
-        execution = Execution(
-            source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
-        )
+        execution = Execution(source=opened.source, pool=pool, scratch=folder.scratch, say=say)
         reference = execution.reach(EXPORTED) if opened.source.format == TORCH else None
         opened = opened.settled(reference, {}, pool.limits.seconds)
         origin = opened.source.artifact
