@@ -9,17 +9,17 @@ from typing import Any
 
 
 class DigestedFile(io.BufferedWriter):
-    """A new file for bytes that are written one after another.
+    """A file for bytes that are written one after another.
 
     Its ``sha256`` is what ``artifact.digest`` gives once the file is closed. What is digested still
     lies in the processor's cache; a thread for it would need a copy, which takes as long.
 
     Args:
-        path: The file; there must be none.
+        path: The file; an old one is overwritten.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path.open("xb", buffering=0))
+        super().__init__(path.open("wb", buffering=0))
         self._total = hashlib.sha256()
 
     @property

@@ -272,14 +272,14 @@ def test_json_is_one_document(monkeypatch: pytest.MonkeyPatch, diagnoses: list[D
 def test_without_torch_everything_that_needs_it_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    installed = importlib.metadata.version
+    installed = importlib.metadata.distribution
 
-    def version(name: str) -> str:
+    def distribution(name: str) -> importlib.metadata.Distribution:
         if name == "torch":
             raise importlib.metadata.PackageNotFoundError(name)
         return installed(name)
 
-    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
     monkeypatch.setenv("DRIFTBRIDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
     rows = diagnose()
     assert [each for each in rows if each.broken] == []

@@ -269,7 +269,7 @@ class _Run:
         np.savez(examples, **self.opened.samples.first())  # type: ignore[arg-type]
         return Execution(
             source=self.opened.source,
-            key=self.opened.key,
+            key=lambda: self.opened.key,
             pool=self.pool,
             scratch=self.folder.scratch,
             options=self.options.hop_options,

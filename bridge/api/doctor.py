@@ -167,7 +167,6 @@ class _Examination:
         np.savez(examples, **example())  # type: ignore[arg-type]
         return Execution(
             source=source,
-            key=None,
             pool=self.pool,
             scratch=self.scratch,
             examples=examples,

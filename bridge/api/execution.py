@@ -86,7 +86,8 @@ class Execution:
 
     Attributes:
         source: Where the routes begin.
-        key: Key of the source; ``None`` if its content cannot be told.
+        key: Gives the key of the source; ``None`` if its content cannot be told. It is asked for
+            late, as it may have to wait.
         pool: Where the hops run.
         scratch: Folder for new files.
         options: The user's options, by name.
@@ -98,7 +99,7 @@ class Execution:
     """
 
     source: Source
-    key: str | None
+    key: Callable[[], str | None] = lambda: None
     pool: WorkPool
     scratch: Path
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +157,8 @@ class Execution:
         artifact = self.source.artifact
         if artifact is not None and self.spine is None:
             self.spine = artifact.spine
-        return Made(artifact=artifact, key=self.key, live=self.source.live)
+        key = self.key() if artifact is not None else None
+        return Made(artifact=artifact, key=key, live=self.source.live)
 
     def _follow(self, route: Route) -> tuple[Made | None, TriedRoute]:
         made, outcomes, begin = self._resume(route)
@@ -181,9 +183,10 @@ class Execution:
     def _resume(self, route: Route) -> tuple[Made, list[Outcome], int]:
         """Begin after the last hop of the route whose result an earlier run left."""
         made = self._start()
-        if self.key is None:
+        source = self.key() if self.stored else None
+        if source is None:
             return made, [], 0
-        keys = [self.key]
+        keys = [source]
         for hop in route.hops:
             keys.append(hop_key(keys[-1], hop, self._options_of(hop)))
         last = max(
@@ -237,7 +240,6 @@ class Execution:
 
     def _run(self, hop: Hop, parent: Made, started: float) -> Made:
         options = self._options_of(hop)
-        key = self._key(hop, parent)
         stored = self._stored(hop, parent)
         if stored is not None:
             return _reused(stored)
@@ -285,16 +287,17 @@ class Execution:
         )
         return Made(
             artifact=artifact,
-            key=key,
+            key=self._key(hop, parent),
             live=answer.get("live") if hop.place == IN_PROCESS else None,
             seconds=parent.seconds + time.perf_counter() - started,
         )
 
     def _key(self, hop: Hop, parent: Made) -> str | None:
-        return hop_key(parent.key, hop, self._options_of(hop)) if parent.key else None
+        key = parent.key if parent.artifact is not None else self.key()
+        return hop_key(key, hop, self._options_of(hop)) if key else None
 
     def _stored(self, hop: Hop, parent: Made) -> ManifestEntry | None:
-        key = self._key(hop, parent)
+        key = self._key(hop, parent) if self.stored else None
         return self.stored.get(key) if key is not None else None
 
     def _options_of(self, hop: Hop) -> dict[str, Any]:

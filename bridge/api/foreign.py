@@ -77,9 +77,7 @@ def validate_foreign(
         )
     opened = open_source(against, inputs, options, pool.limits.seconds)
     with ResultFolder.temporary() if out is None else ResultFolder.open(out) as folder:
-        execution = Execution(
-            source=opened.source, key=None, pool=pool, scratch=folder.scratch, say=say
-        )
+        execution = Execution(source=opened.source, pool=pool, scratch=folder.scratch, say=say)
         reference = _captured(execution, opened)
         opened = opened.settled(reference, {}, pool.limits.seconds)
         origin = opened.source.artifact

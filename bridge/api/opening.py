@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from ..sources import Source, open_artifact
 from ..sources.torch_source import build, load_weights, make_live
 from .execution import Reached
 from .plug_ins import import_operators
-from .reuse import fingerprint, key_of, own_code
+from .reuse import fingerprint_soon, key_of, own_code
 from .sampling import (
     DEFAULT_SAMPLES,
     RealInputs,
@@ -83,16 +83,22 @@ class Opened:
     Attributes:
         source: The source.
         samples: Inputs to compare on.
-        key: Key of its content; ``None`` if that cannot be told.
+        find_key: Gives the key of its content, ``None`` if that cannot be told; it may have to
+            wait for it.
         options: How it was opened.
         made_up: Inputs whose example was drawn from a declared shape, and not given.
     """
 
     source: Source
     samples: Samples
-    key: str | None
+    find_key: Callable[[], str | None]
     options: SourceOptions = field(default_factory=SourceOptions)
     made_up: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str | None:
+        """Key of its content; ``None`` if that cannot be told."""
+        return self.find_key()
 
     def settled(
         self, captured: Reached | None, before: Mapping[str, Any], seconds: float
@@ -209,7 +215,7 @@ def _open_module(
     return Opened(
         source=source,
         samples=_samples(specs, examples, options, real, made_up),
-        key=fingerprint(live),
+        find_key=fingerprint_soon(live),
         options=options,
         made_up=made_up,
     )
@@ -236,7 +242,7 @@ def _open_file(
     return Opened(
         source=source,
         samples=_samples(specs, examples, options, real, made_up),
-        key=key_of("file", artifact.format.name, artifact.sha256),
+        find_key=lambda: key_of("file", artifact.format.name, artifact.sha256),
         options=options,
         made_up=made_up,
     )

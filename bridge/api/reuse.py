@@ -12,7 +12,8 @@ import sys
 import sysconfig
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,14 @@ def fingerprint(live: LiveModel) -> str | None:
     the module tree. ``None`` if anything in it cannot be told by content (a hook, an object of
     native code, a class typed at a prompt): then nothing is reused.
     """
+    return fingerprint_soon(live)()
+
+
+def fingerprint_soon(live: LiveModel) -> Callable[[], str | None]:
+    """Begin with ``fingerprint``; what is returned waits for it.
+
+    The weights are digested in a thread, while the model is captured.
+    """
     content = _Content()
     try:
         content.value(live.module)
@@ -111,32 +120,39 @@ def fingerprint(live: LiveModel) -> str | None:
         content.value(dict(live.kwargs))
         content.value({name: list(axes) for name, axes in live.dynamic.items()})
     except (UnknownContentError, RecursionError):
-        return None
+        return lambda: None
     for name in sorted(sys.modules):
         file = getattr(sys.modules[name], "__file__", None)
         if file and _is_users(file):
             content.text(_file_digest(Path(file)))
             content.code_of(sys.modules[name])
-    return key_of("live", content.digest(), version_of("torch"))
+    version = version_of("torch")
+    thread = ThreadPoolExecutor(1, thread_name_prefix="fingerprint")
+    key = thread.submit(lambda: key_of("live", content.digest(), version))
+    thread.shutdown(wait=False)
+    return key.result
 
 
 class _Content:
     """A digest of values by their content: types, numbers, code, and what refers to what.
 
     Whatever has an identity is fed once; later it is the same thing again. Both tied weights and
-    objects that refer to each other are told so.
+    objects that refer to each other are told so. Tensors are read when the digest is asked for.
     """
 
     def __init__(self) -> None:
-        self._total = hashlib.sha256()
+        self._fed: list[bytes | NDArray[Any]] = []
         self._known: dict[int, tuple[int, Any]] = {}  # holds the objects: no id is used again
 
     def digest(self) -> str:
-        return self._total.hexdigest()
+        total = hashlib.sha256()
+        for each in self._fed:
+            total.update(each if isinstance(each, bytes) else each.data)
+        return total.hexdigest()
 
     def text(self, text: str) -> None:
         encoded = text.encode(errors="surrogatepass")
-        self._total.update(f"{len(encoded)}:".encode() + encoded)
+        self._fed.append(f"{len(encoded)}:".encode() + encoded)
 
     def code_of(self, module: ModuleType) -> None:
         """Feed the code that a module has in memory: its file may have changed since."""
@@ -209,7 +225,8 @@ class _Content:
             values = plain.reshape(-1).view(torch.uint8).numpy()
         except (RuntimeError, TypeError) as error:  # sparse, quantized, on the meta device
             raise UnknownContentError(str(error)) from error
-        self.text(f"{tensor.dtype}{tuple(tensor.shape)}{array_digest(values)}")
+        self.text(f"{tensor.dtype}{tuple(tensor.shape)}")  # which tell how much follows
+        self._fed.append(values)
 
     def _module(self, module: torch.nn.Module) -> None:
         for kind in type(module).__mro__:

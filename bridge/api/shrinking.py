@@ -257,7 +257,7 @@ def piece_execution(
     source: Source, pool: WorkPool, folder: Path, options: Mapping[str, Any]
 ) -> Execution:
     """Return the execution of hops on a piece; nothing of it is kept or taken from elsewhere."""
-    return Execution(source=source, key=None, pool=pool, scratch=folder, options=options)
+    return Execution(source=source, pool=pool, scratch=folder, options=options)
 
 
 def _first_line(failure: Failure) -> str:

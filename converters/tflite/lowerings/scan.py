@@ -16,6 +16,8 @@ What was measured on LiteRT 2.3 (one thread, batch 1) decides the form:
   times as fast at two thousand.
 - What a body hands on unchanged, such as the gates, is not copied, as long as nothing reads it
   after the loop.
+- A buffer that nothing reads after the loop is dropped by a pass (``unread_states.py``), and small
+  stacked layers are one loop (``wavefront.py``).
 """
 
 from __future__ import annotations
