@@ -205,7 +205,7 @@ class Seeder:
         float_file = subject.artifacts[TFLITE]
         if format_ != INT8:
             return {}
-        known = {str(place.tensor) for place in float_file.layer_map.mapped().values()}
+        known = {each for operator in self._file(TFLITE).operators for each in operator.outputs}
         names = tuple(each for each in tensors if each in known)
         key = (f"{TFLITE} beside {format_}", names)
         if names and key not in self._good:
