@@ -28,8 +28,8 @@ Arrays = Mapping[str, Array]
 # Relative RMS; 64 units of float32's roundoff (2^-24) are well above the rounding of any one piece
 # of a network and far below what would be noticed at its end.
 BEYOND_ROUNDING = 2.0**-18
-# Roundings of a tensor of integers; steps of four times the width make an error of four.
-BEYOND_STEPS = 3.0
+# Of the error that quantization makes in a tensor of integers: less is lost in that.
+BEYOND_COST = 3.0
 
 
 def run(artifact: Artifact, content: bytes, source: Sequence[TensorSpec], samples: Samples,
@@ -87,8 +87,8 @@ def least(
 ) -> float:
     """Return the least effect of a fault that matters.
 
-    In a file of integers that is more than some roundings of the tensor, and more than what
-    quantization itself costs there.
+    In a file of integers that is some times what quantization itself costs there: the rounding to
+    the tensor's steps, or how far it is from what the float file has.
 
     Args:
         artifact: The good artifact.
@@ -97,12 +97,13 @@ def least(
     """
     steps = _steps(artifact.path) if artifact.precision == "int8" else {}
     found = [
-        BEYOND_STEPS * steps[name] / math.sqrt(12) / size
+        steps[name] / math.sqrt(12) / size
         for name, rows in good.items()
         if name in steps and (size := float(np.sqrt(np.mean(np.square(np.stack(rows))))))
     ]
     cost = effect(floats, {name: good[name] for name in floats}) if steps else 0.0
-    return max([BEYOND_ROUNDING, cost if math.isfinite(cost) else 0.0, *found])
+    found.append(cost if math.isfinite(cost) else 0.0)
+    return max(BEYOND_ROUNDING, BEYOND_COST * max(found))
 
 
 def _steps(path: Path) -> dict[str, float]:

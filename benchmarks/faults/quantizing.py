@@ -104,7 +104,7 @@ def _made(
     float_file: Artifact, source: Artifact, samples: Samples, folder: Path
 ) -> dict[str, dict[str, Any]]:
     """Write the files; the layers of each, or why there is none."""
-    given = list(_calibration(float_file, source, samples))
+    given = list(calibration_samples(float_file, source, samples))
     layers: dict[str, Any] = {}
     refused: dict[str, str] = {}
     with WorkPool(limits=Limits(), progress=lambda text: None) as pool:
@@ -155,7 +155,7 @@ def _tensors(artifact: Artifact) -> set[str]:
     return {str(place.tensor) for place in artifact.layer_map.mapped().values()}
 
 
-def _calibration(
+def calibration_samples(
     float_file: Artifact, source: Artifact, samples: Samples
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """The samples that would be drawn after those that the files are judged on."""

@@ -31,8 +31,8 @@ them.
 - **Caught**: something failed.
 - Only faults that matter are counted: the good and the faulted file, side by side in the native
   runtime, differ at the fault by more than 2^-18 of RMS; in a file of integers by more than three
-  times the rounding error of its tensor, and more than the good file differs from the float one
-  there. Sites where they do not are counted apart.
+  times what quantization costs there (the good file against the float one, or the rounding of the
+  tensor). Sites where they do not are counted apart.
 - **False alarms**: layers of the good files with a warning or a failure.
 
 `tflite-int8` are the TFLite files quantized by ai-edge-quantizer, weights and activations to 8 bits
