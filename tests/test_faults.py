@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
-from faults import effects, models, scores, seeding
+from faults import effects, models, quantizing, scores, seeding
 from faults.changes import changed_array, shifted_slice
 from faults.formats import opened, target_of
 from faults.judging import Judgement, Row
@@ -74,13 +74,16 @@ class Recurrent(nn.Module):
 
 
 class Large(nn.Module):
-    """Values so large, and so different from place to place, that integers show every fault."""
+    """Values so large that integers show every fault, of a table, whose range calibration knows."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.table = nn.Embedding(20, 12)
         self.enter = nn.Conv2d(3, 8, 3, padding=1)
+        self.enter.weight.data *= torch.linspace(0.2, 3.0, 8).reshape(-1, 1, 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.table(ids).reshape(1, 3, 16, 16)
         x = F.relu(self.enter(9.0 * x))
         x = x + F.interpolate(x[:, :, ::2, ::2], scale_factor=2, mode="bilinear")
         return x.mean((2, 3))
@@ -115,7 +118,8 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> seeding.Seeder:
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> seeding.Seeder:
     torch.manual_seed(3)
-    return converted(Large(), torch.randn(1, 3, 16, 16), tmp_path_factory.mktemp("large"))
+    ids = torch.randint(0, 20, (1, 64))
+    return converted(Large(), ids, tmp_path_factory.mktemp("large"))
 
 
 @cache
@@ -285,6 +289,39 @@ def test_the_validator_names_three_faults_and_is_silent_on_the_good_file(
     assert len(records) == 4
     assert records.pop(f"good|net|{carrier}")["alarms"] == []
     assert [each["top1"] for each in records.values()] == [True] * 3
+
+
+class Spoilt(nn.Module):
+    """The logarithm of what integers store as zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log(self.enter(x).square() + 1e-6).mean((2, 3))
+
+
+def test_a_file_that_the_quantizer_spoils_is_no_good_one(tmp_path: Path) -> None:
+    subject = converted(Spoilt(), torch.randn(1, 3, 16, 16), tmp_path).subject
+    assert "tflite-weights" in subject.artifacts
+    assert "tflite-int8" not in subject.artifacts
+    assert "is NaN or infinite" in subject.refused["tflite-int8"]
+
+
+def test_quantized_files_are_calibrated_on_other_samples_than_they_are_judged_on(
+    everything: seeding.Seeder,
+) -> None:
+    subject = everything.subject
+    judged_on = subject.samples_of("tflite-int8")
+    assert subject.samples_of("tflite") is subject.samples
+    given = list(
+        quantizing.calibration_samples(subject.artifacts["tflite"], subject.source, judged_on)
+    )
+    assert len(given) == quantizing.CALIBRATED_ON
+    assert not any(np.array_equal(row["x"], own) for row in given for own in judged_on.arrays["x"])
+    assert subject.artifacts["tflite-int8"].precision == "int8"
+    assert subject.artifacts["tflite-dynamic"].precision == "int8-weights"
 
 
 class Result(NamedTuple):

@@ -49,10 +49,10 @@ THRESHOLDS: dict[str, Thresholds] = {
         warn_db=45.0, fail_db=30.0, isolated_db=55.0, warn_ratio=3.0, fail_ratio=10.0, top1=0.995
     ),
     "int8": Thresholds(
-        warn_db=20.0, fail_db=10.0, isolated_db=30.0, warn_ratio=2.5, fail_ratio=5.0, top1=0.98
+        warn_db=20.0, fail_db=10.0, isolated_db=30.0, warn_ratio=1.5, fail_ratio=3.0, top1=0.98
     ),
     "int8-weights": Thresholds(
-        warn_db=25.0, fail_db=15.0, isolated_db=35.0, warn_ratio=2.5, fail_ratio=5.0, top1=0.99
+        warn_db=25.0, fail_db=15.0, isolated_db=35.0, warn_ratio=1.5, fail_ratio=3.0, top1=0.99
     ),
 }
 

@@ -28,8 +28,8 @@ Arrays = Mapping[str, Array]
 # Relative RMS; 64 units of float32's roundoff (2^-24) are well above the rounding of any one piece
 # of a network and far below what would be noticed at its end.
 BEYOND_ROUNDING = 2.0**-18
-# Roundings of a tensor of integers: what is less costs no more than two of its bits.
-BEYOND_STEPS = 4.0
+# Of the error that quantization makes in a tensor of integers: less is lost in that.
+BEYOND_COST = 3.0
 
 
 def run(artifact: Artifact, content: bytes, source: Sequence[TensorSpec], samples: Samples,
@@ -82,20 +82,28 @@ def effect(good: Mapping[str, list[Array]], bad: Mapping[str, list[Array]]) -> f
     return found
 
 
-def least(artifact: Artifact, good: Mapping[str, list[Array]]) -> float:
+def least(
+    artifact: Artifact, good: Mapping[str, list[Array]], floats: Mapping[str, list[Array]]
+) -> float:
     """Return the least effect of a fault that matters.
+
+    In a file of integers that is some times what quantization itself costs there: the rounding to
+    the tensor's steps, or how far it is from what the float file has.
 
     Args:
         artifact: The good artifact.
         good: Its tensors, over all samples.
+        floats: Those that the float file has too, as it computes them.
     """
     steps = _steps(artifact.path) if artifact.precision == "int8" else {}
     found = [
-        BEYOND_STEPS * steps[name] / math.sqrt(12) / size
+        steps[name] / math.sqrt(12) / size
         for name, rows in good.items()
         if name in steps and (size := float(np.sqrt(np.mean(np.square(np.stack(rows))))))
     ]
-    return max([BEYOND_ROUNDING, *found])
+    cost = effect(floats, {name: good[name] for name in floats}) if steps else 0.0
+    found.append(cost if math.isfinite(cost) else 0.0)
+    return max(BEYOND_ROUNDING, BEYOND_COST * max(found))
 
 
 def _steps(path: Path) -> dict[str, float]:

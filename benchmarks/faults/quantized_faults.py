@@ -111,7 +111,7 @@ class QuantizedFile(TfliteFile):
                 scales * np.where(np.arange(len(scales)) == rng.integers(len(scales)), edit.by, 1.0)
             ),
             "roll": lambda: np.roll(scales, edit.by),
-            "merged": lambda: np.array([scales.mean()]),
+            "merged": lambda: np.full_like(scales, scales.mean()),
         }[edit.change]()
         return lambda: self._give_scales(op, place, lambda _: changed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.api.reuse import own_code
 from bridge.api.foreign import foreign_artifact
+from bridge.api.reuse import own_code
 from bridge.artifact import Artifact
 from bridge.errors import BridgeError
 from bridge.layers import LayerMap
@@ -29,6 +30,7 @@ from bridge.validators.alignment import align
 from bridge.validators.running import Runner, artifact_inputs
 from bridge.worker import Limits, WorkFailure, WorkPool
 
+from . import effects
 from .edits import INT8
 
 INT16, DYNAMIC, WEIGHTS = "tflite-int16", "tflite-dynamic", "tflite-weights"
@@ -39,6 +41,7 @@ RECIPES = {  # precision of weights and activations → name of the recipe
     WEIGHTS: "weight_only_wi8_afp32",
 }
 CALIBRATED_ON = 64
+SPOILT = 0.5  # relative RMS to the float file at any layer
 _MOST_TEXT = 160
 
 
@@ -101,7 +104,7 @@ def _made(
     float_file: Artifact, source: Artifact, samples: Samples, folder: Path
 ) -> dict[str, dict[str, Any]]:
     """Write the files; the layers of each, or why there is none."""
-    given = list(_calibration(float_file, source, samples))
+    given = list(calibration_samples(float_file, source, samples))
     layers: dict[str, Any] = {}
     refused: dict[str, str] = {}
     with WorkPool(limits=Limits(), progress=lambda text: None) as pool:
@@ -109,7 +112,14 @@ def _made(
             path = folder / f"{name}.tflite"
             try:
                 path.write_bytes(_quantized(float_file.path, recipe, given))
-                layers[name] = _layers(path, source, samples, pool).to_json()
+                made = foreign_artifact(path, source.signature)
+                places = _layers(made, source, samples, pool)
+                made = replace(made, layer_map=places)
+                spoilt = _spoilt(float_file, made, source, samples)
+                if spoilt:
+                    refused[name] = spoilt
+                else:
+                    layers[name] = places.to_json()
             except (WorkFailure, BridgeError) as error:
                 refused[name] = f"it is made and does not run: {_brief(error)}"
             except (ValueError, RuntimeError, KeyError) as error:  # the quantizer's own
@@ -117,14 +127,35 @@ def _made(
     return {"layers": layers, "refused": refused}
 
 
-def _layers(path: Path, source: Artifact, samples: Samples, pool: WorkPool) -> LayerMap:
-    artifact = foreign_artifact(path, source.signature)
+def _layers(artifact: Artifact, source: Artifact, samples: Samples, pool: WorkPool) -> LayerMap:
     with tempfile.TemporaryDirectory() as scratch:
         runner = Runner(pool=pool, scratch=Path(scratch), inputs=source.signature.inputs)
         return align(artifact, source, runner=runner, samples=samples).layer_map
 
 
-def _calibration(
+def _spoilt(float_file: Artifact, made: Artifact, source: Artifact, samples: Samples) -> str:
+    """Say where a file is no good one; nothing if it is.
+
+    The two files run side by side in the native runtime: nothing of the validator decides.
+    """
+    own, theirs = (_tensors(each) for each in (float_file, made))
+    names = sorted(own & theirs)
+    inputs = source.signature.inputs
+    good = effects.run(float_file, float_file.path.read_bytes(), inputs, samples, names)
+    its = effects.run(made, made.path.read_bytes(), inputs, samples, names)
+    off = {each: effects.effect({each: good[each]}, {each: its[each]}) for each in names}
+    worst = max(off, key=lambda each: off[each])
+    if off[worst] <= SPOILT:
+        return ""
+    how = f"off by {off[worst]:.0%} of RMS" if off[worst] < math.inf else "NaN or infinite"
+    return f"it is made and is no good file: {worst} is {how}"
+
+
+def _tensors(artifact: Artifact) -> set[str]:
+    return {str(place.tensor) for place in artifact.layer_map.mapped().values()}
+
+
+def calibration_samples(
     float_file: Artifact, source: Artifact, samples: Samples
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """The samples that would be drawn after those that the files are judged on."""

@@ -13,6 +13,7 @@ from .edits import INT8
 from .formats import target_of
 from .kinds import KINDS
 from .models import SAMPLES, models
+from .quantizing import SPOILT
 
 Record = dict[str, Any]
 
@@ -29,8 +30,9 @@ them.
 - **Top-3**: it is, or one of the fault's layers is among the three with the largest isolated ratio.
 - **Caught**: something failed.
 - Only faults that matter are counted: the good and the faulted file, side by side in the native
-  runtime, differ at the fault by more than 2^-18 of RMS, or in a file of integers by more than four
-  times the rounding error of its tensor. Sites where they do not are counted apart.
+  runtime, differ at the fault by more than 2^-18 of RMS; in a file of integers by more than three
+  times what quantization costs there (the good file against the float one, or the rounding of the
+  tensor). Sites where they do not are counted apart.
 - **False alarms**: layers of the good files with a warning or a failure.
 
 `tflite-int8` are the TFLite files quantized by ai-edge-quantizer, weights and activations to 8 bits
@@ -53,7 +55,7 @@ def page(records: Sequence[Record], rejected: Sequence[Record], refused: Sequenc
     parts += ["\n## Misses\n", *_misses(faults)]
     parts += ["\n## False alarms\n", *_alarms(good)]
     parts += ["\n## Calibration\n", *_calibration(faults, good)]
-    parts += ["\n## Files that could not be quantized\n", *_refused(refused)]
+    parts += ["\n## Models without a quantized file\n", *_refused(refused)]
     parts += ["\n## Faults\n", *_rows(faults)]
     return "\n".join(parts) + "\n"
 
@@ -213,10 +215,16 @@ def _spread(title: str, ratios: Sequence[float], limits: Thresholds) -> str:
 
 
 def _refused(refused: Sequence[Record]) -> list[str]:
-    """What the quantizer does not make, in its own words."""
+    """What the quantizer does not make, in its own words, and what it spoils."""
     if not refused:
         return ["None."]
-    rows = ["| model | format | why |", "|---|---|---|"]
+    rows = [
+        "What ai-edge-quantizer says, what LiteRT says of its file, or where the file differs from "
+        f"the float one by more than {SPOILT:.0%} of RMS: such a file is no good one to begin "
+        "with.\n",
+        "| model | format | why |",
+        "|---|---|---|",
+    ]
     return rows + [
         f"| {each['model']} | {each['format']} | {_text(each['why'])} |" for each in refused
     ]

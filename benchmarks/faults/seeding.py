@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import effects
-from .edits import FaultKind
+from .edits import INT8, TFLITE, FaultKind
 from .formats import CARRIERS, opened, target_of
 from .kinds import KINDS, kind_named
 from .models import Subject
@@ -194,8 +194,29 @@ class Seeder:
             return "does not run"
         if kind_named(fault.kind).rare and not 0 < effects.share_of_nonfinite(bad) < 1:
             return "no effect"
-        least = effects.least(artifact, {each: good[each] for each in tensors})
+        least = effects.least(
+            artifact, {each: good[each] for each in tensors}, self._floats(fault.format, tensors)
+        )
         return found if found > least else "no effect"
+
+    def _floats(self, format_: str, tensors: tuple[str, ...]) -> dict[str, Any]:
+        """Those tensors of a quantized file that the float file has, as that one computes them."""
+        subject = self.subject
+        float_file = subject.artifacts[TFLITE]
+        if format_ != INT8:
+            return {}
+        known = {each for operator in self._file(TFLITE).operators for each in operator.outputs}
+        names = tuple(each for each in tensors if each in known)
+        key = (f"{TFLITE} beside {format_}", names)
+        if names and key not in self._good:
+            self._good[key] = effects.run(
+                float_file,
+                float_file.path.read_bytes(),
+                subject.source.signature.inputs,
+                subject.samples_of(format_),
+                names,
+            )
+        return self._good[key] if names else {}
 
 
 def choose(

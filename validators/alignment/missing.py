@@ -278,7 +278,10 @@ class Missing:
             placed = replace(pair, layout=layout, evidence=Evidence.ROLE)
             others = {node: restored(matcher.probes, placed, like)}
             if self._outlook(values, others, given).agreement(node, computed=True) < enough:
-                return placed
+                # where what follows hardly depends on the layer, anything has its role
+                nothing = {node: torch.zeros_like(like)}
+                outlook = self._outlook(values, nothing, given)
+                return placed if outlook.agreement(node, computed=True) >= enough else None
         return None
 
     def _only_one(self, layer: Layer, tried: Sequence[tuple[torch.fx.Node, Pair]]) -> Pair | None:

@@ -10,47 +10,27 @@ is what the file can store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import getitem
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...artifact import Artifact, TensorSpec
 from ...formats import ONNX, TFLITE
-from ...program import operator_name
+from ...layers import Spine
 from ..quantization.affine import representable
 from ..quantization.recipe import Stored, Weights, recipe_of
 from ..runtimes.eager import EagerSession
 from ..taps.exported import NodeRun, NodeRunner, load_program
 from ..taps.summation import with_sequential_error
-from .integer_rounding import (
-    NORMS,
-    StepRanges,
-    argument_values,
-    norm,
-    norm_of_rounded,
-    symmetric,
-)
+from .integer_operands import PRODUCTS, SCALED, Operands, is_float
+from .integer_rounding import NORMS
 from .judging import fused_clusters
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
-
-# operator → place of its weights, and their axis of output channels
-_WEIGHTS: dict[str, tuple[int, int]] = {
-    "conv1d": (1, 0), "conv2d": (1, 0), "conv3d": (1, 0), "convolution": (1, 0),
-    "_convolution": (1, 0), "conv_transpose1d": (1, 1), "conv_transpose2d": (1, 1),
-    "conv_transpose3d": (1, 1), "linear": (1, 0), "addmm": (2, 1), "mm": (1, 1),
-    "matmul": (1, -1), "bmm": (1, -1), "embedding": (0, 0), "batch_norm": (1, 0),
-    "lstm": (2, 0), "gru": (2, 0), "rnn_tanh": (2, 0), "rnn_relu": (2, 0),
-}  # fmt: skip
-_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
-_PRODUCTS = frozenset(_WEIGHTS) - {"batch_norm"}
-_SCALED = NORMS | {"batch_norm"}
-_CONSTANT_OPERANDS = frozenset({"add", "sub", "mul", "div", "maximum", "minimum"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +62,7 @@ class Emulation:
         weights: Layer → how its weights are stored, for those computed within these too.
         inputs: Name of the source's input → how it is rounded.
         stepwise: Norm that the file computes in several steps → bits of their integers.
+        whole: Those of them whose result is one of the steps, though the layer's is of floats.
         ranges: Layer → ``[2, 2]``: the least and the largest value of an input, on average and over
             all inputs, where layers run alone.
     """
@@ -90,6 +71,7 @@ class Emulation:
     weights: Mapping[str, Weights] = field(default_factory=dict)
     inputs: Mapping[str, Stored] = field(default_factory=dict)
     stepwise: Mapping[str, int] = field(default_factory=dict)
+    whole: Collection[str] = frozenset()
     ranges: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def ranging(self, layers: Iterable[str], truth: Callable[[str], NDArray[Any]]) -> Emulation:
@@ -134,28 +116,52 @@ def emulation(artifact: Artifact, source: Artifact) -> Emulation | None:
     recipe = recipe_of(artifact)
     places = artifact.layer_map.mapped()
     ends = {str(place.tensor) for place in places.values()}
-    clusters = fused_clusters(artifact, source.spine)
+    members = _members(artifact, source.spine)
     operators = {each.id: each.op.rpartition(".")[2] for each in source.spine.layers}
     results: dict[str, Rounding] = {}
     weights: dict[str, Weights] = {}
     stepwise: dict[str, int] = {}
+    whole: set[str] = set()
     for layer, place in places.items():
         found, roundings = recipe.piece(str(place.tensor), ends)
         stored = recipe.tensors.get(str(place.tensor))
-        norms = [each for each in clusters[layer] if operators.get(each) in NORMS]
-        if norms and stored is not None and roundings > 1:
-            stepwise |= dict.fromkeys(norms, 8 * np.dtype(stored.dtype).itemsize)
+        norms = [each for each in members[layer] if operators.get(each) in NORMS]
+        if norms and roundings > 1:
+            stepwise |= dict.fromkeys(norms, recipe.bits)
+            # what turns integers into floats reads a norm that is rounded itself
+            whole.update(norms if stored is None else ())
             roundings = 1
         results[layer] = Rounding(stored=stored, weights=found, roundings=roundings)
         if found is not None:
-            weighted = [each for each in clusters[layer] if operators.get(each) in _PRODUCTS]
-            bare = [each for each in clusters[layer] if operators.get(each) not in _SCALED]
+            weighted = [each for each in members[layer] if operators.get(each) in PRODUCTS]
+            bare = [each for each in members[layer] if operators.get(each) not in SCALED]
             # a norm beside a product is folded into it, or computed in floats
-            weights |= dict.fromkeys(bare if weighted else clusters[layer], found)
+            weights |= dict.fromkeys(bare if weighted else members[layer], found)
     names = (spec.name for spec in source.signature.inputs)
     own = (recipe.inputs.get(spec.name) for spec in artifact.signature.inputs)
     inputs = {name: each for name, each in zip(names, own, strict=True) if each is not None}
-    return Emulation(results=results, weights=weights, inputs=inputs, stepwise=stepwise)
+    return Emulation(
+        results=results, weights=weights, inputs=inputs, stepwise=stepwise, whole=whole
+    )
+
+
+def _members(artifact: Artifact, spine: Spine) -> dict[str, tuple[str, ...]]:
+    """The layers that each tensor is made by: those it stands for, and those without one before it.
+
+    What was fused has a reason and what was not found has none; it is computed all the same.
+    """
+    inputs = {each.id: each.inputs for each in spine.layers}
+    mapped = artifact.layer_map.mapped()
+    found = {}
+    for layer, cluster in fused_clusters(artifact, spine).items():
+        members, waiting = dict.fromkeys(cluster), list(inputs.get(layer, ()))
+        while waiting:
+            each = waiting.pop()
+            if each not in mapped and each not in members and each in inputs:
+                members[each] = None
+                waiting += inputs[each]
+        found[layer] = tuple(members)
+    return found
 
 
 class EmulationSession(EagerSession):
@@ -175,7 +181,7 @@ class EmulationSession(EagerSession):
             path=source.path,
             after=self._result,
         )
-        runner.visitor = _Operands(emulated, runner.live)
+        runner.visitor = Operands(emulated.weights, emulated.stepwise, emulated.whole, runner.live)
         super().__init__(source, cuts, runner)
         self._emulated = emulated
         self._operands = runner.visitor
@@ -208,7 +214,7 @@ class EmulationSession(EagerSession):
         if self._operands.learning:
             return value
         found = self._emulated.results.get(node.name)
-        if found is None or found.stored is None or not _is_float(value):
+        if found is None or found.stored is None or not is_float(value):
             return value
         ranges = self._emulated.ranges.get(node.name)
         if ranges is not None and not found.is_settled and found.stored.quantization.axis is None:
@@ -217,7 +223,7 @@ class EmulationSession(EagerSession):
 
 
 class _Runner(NodeRunner):
-    visitor: _Operands
+    visitor: Operands
 
     def __init__(self, program: torch.export.ExportedProgram, **options: Any) -> None:
         super().__init__(program, **options)
@@ -234,78 +240,6 @@ def _live(program: torch.export.ExportedProgram) -> set[str]:
         if any(each.name in live for each in node.all_input_nodes):
             live.add(node.name)
     return {str(each) for each in live}
-
-
-class _Operands:
-    """Rounds what an operator reads while it runs, and puts back what others read."""
-
-    def __init__(self, emulated: Emulation, live: set[str]) -> None:
-        self._weights = emulated.weights
-        self._stepwise = emulated.stepwise
-        self._live = live
-        self._before: dict[torch.fx.Node, Any] = {}
-        self._arguments: list[Any] = []
-        self._steps: dict[str, StepRanges] = {}
-        self.learning = False
-
-    def before(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
-        """Put rounded weights, and dynamically rounded activations, in place."""
-        found, operator = self._weights_of(node), _operator(node)
-        if operator in NORMS:
-            self._arguments = argument_values(node.args, values)
-        if found is None or node.op != "call_function" or self.learning:
-            return
-        place, axis = _WEIGHTS.get(operator, (-1, 0))
-        for position, argument in enumerate(node.args):
-            for read in argument if isinstance(argument, list | tuple) else [argument]:
-                value = values.get(read) if hasattr(read, "name") else None
-                if not _is_float(value) or value.numel() < 2:
-                    continue
-                constant = read.name not in self._live
-                if (
-                    constant
-                    and position == place
-                    and (operator not in _RECURRENT or value.ndim > 1)
-                ):
-                    rounded = symmetric(value, found.bits, axis if found.per_channel else None)
-                elif constant and operator in _CONSTANT_OPERANDS:
-                    rounded = symmetric(value, found.bits, None)
-                elif not constant and found.dynamic and place >= 0:
-                    rounded = symmetric(value, 8, None)
-                else:
-                    continue
-                self._before[read] = value
-                values[read] = rounded
-
-    def result(self, node: torch.fx.Node, value: Any) -> Any:
-        """Return what a norm gives that is computed in steps, or scaled in integers."""
-        operator = _operator(node)
-        if operator not in NORMS:
-            return value
-        bits, found = self._stepwise.get(node.name), self._weights.get(node.name)
-        if bits is not None:
-            steps = self._steps.setdefault(node.name, StepRanges(bits))
-            stepwise = norm(operator, self._arguments, steps.begin(learning=self.learning))
-            return value if self.learning else stepwise
-        if found is not None and found.dynamic and not self.learning:
-            return norm_of_rounded(operator, self._arguments, value, 8)
-        return value
-
-    def _weights_of(self, node: torch.fx.Node) -> Weights | None:
-        """A node's weights; of one with several results, those of the layers that they are."""
-        names = [node.name, *(each.name for each in node.users if _operator(each) == "getitem")]
-        return next((self._weights[each] for each in names if each in self._weights), None)
-
-    def after(self, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> None:
-        """Put back the values as they were."""
-        values.update(self._before)
-        self._before.clear()
-
-
-def _operator(node: torch.fx.Node) -> str:
-    if node.target is getitem:
-        return "getitem"
-    return operator_name(node.target).rpartition(".")[2]
 
 
 def _ranges(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -348,9 +282,3 @@ def _needed(
     step = (high - low) / (2.0**limits.bits - 1) * max(1, roundings) ** 0.5
     rounded: torch.Tensor = (value.clamp(low, high) / step).round() * step
     return rounded
-
-
-def _is_float(value: Any) -> TypeGuard[torch.Tensor]:
-    import torch
-
-    return isinstance(value, torch.Tensor) and value.is_floating_point()

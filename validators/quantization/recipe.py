@@ -96,6 +96,11 @@ class Recipe:
             return "int8-weights"
         return "float16" if self.float16 else "float32"
 
+    @property
+    def bits(self) -> int:
+        """Bits of the integers that activations are; 8 if none is."""
+        return max((_BITS[each.dtype] for each in self.tensors.values()), default=8)
+
     def piece(self, tensor: str, ends: Collection[str]) -> tuple[Weights | None, int]:
         """Return what makes a tensor out of others.
 
