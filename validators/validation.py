@@ -15,6 +15,7 @@ from ..outcome import Outcome, Stage, Symptom
 from ..samples import Samples, more
 from ..worker import WorkFailure
 from .drift.coverage import coverage
+from .drift.emulation import float_layers
 from .drift.judging import first_failure, first_introduced, layer_rows, unmapped
 from .drift.measuring import Measurer, Subject
 from .drift.plan import DEFAULT_BYTES, chunks
@@ -27,6 +28,7 @@ from .runtime import RUNTIMES, Runtime
 from .thresholds import ThresholdTable
 from .verdict import Verdict, judge_output, worst
 
+FLOATS = "float32"
 LAYER_SAMPLES = 16
 MOST_LAYER_SAMPLES = 64  # where the first ones leave a verdict open
 
@@ -264,7 +266,11 @@ class Validator:
         if isinstance(record, WorkFailure):
             return LayersResult(outcome=_failed(runtime, artifact, record))
         spine = self.reference.spine
-        rows = layer_rows(artifact, spine, record, self.thresholds.limits[artifact.precision])
+        limits, source = self.thresholds.limits, self.reference.source
+        # rounding of floats is beside the noise of floats, whatever the rest of the file is
+        floats = float_layers(artifact, source) if source is not None else frozenset()
+        alone = dict.fromkeys(floats, limits[FLOATS])
+        rows = layer_rows(artifact, spine, record, limits[artifact.precision], alone)
         return LayersResult(
             rows=rows,
             outcome=_outcome(runtime, artifact, Stage.COMPARE, Symptom.OK, seconds=record.seconds),

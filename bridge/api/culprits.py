@@ -17,11 +17,13 @@ from ..availability import version_of
 from ..errors import UsageError
 from ..layers import Layer
 from ..samples import Samples
+from ..validators.drift.emulation import float_layers
 from ..validators.reproduction.calls import layer_call
 from ..validators.reproduction.isolating import IsolatedLayer, Isolator
 from ..validators.reproduction.scripts import GOLDEN, SCRIPT, script
 from ..validators.running import Runner
 from ..validators.runtime import RUNTIMES
+from ..validators.validation import FLOATS
 from ..worker import Limits, WorkPool
 from .folder import MANIFEST, REPORT, ResultFolder, read_json, storage_errors
 from .opening import SourceOptions
@@ -165,7 +167,10 @@ def blame_drift(
                 confirmed=False,
                 said="",
             )
-            limit = report["validation"]["thresholds"][artifact.precision]["fail_ratio"]
+            precision = artifact.precision
+            if chosen in float_layers(artifact, source):
+                precision = FLOATS
+            limit = report["validation"]["thresholds"][precision]["fail_ratio"]
             _write(blame, isolated, artifact, limit)
     confirmed, said = _confirm(out)
     return replace(blame, confirmed=confirmed, said=said)

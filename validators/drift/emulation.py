@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...artifact import Artifact, TensorSpec
-from ...formats import ONNX, TFLITE
+from ...formats import EXPORTED, ONNX, TFLITE
 from ...layers import Spine
 from ..quantization.affine import representable
 from ..quantization.recipe import Stored, Weights, recipe_of
@@ -142,6 +142,26 @@ def emulation(artifact: Artifact, source: Artifact) -> Emulation | None:
     inputs = {name: each for name, each in zip(names, own, strict=True) if each is not None}
     return Emulation(
         results=results, weights=weights, inputs=inputs, stepwise=stepwise, whole=whole
+    )
+
+
+def float_layers(artifact: Artifact, source: Artifact) -> frozenset[str]:
+    """Return the layers that a quantized artifact computes in floats alone, weights included.
+
+    Args:
+        artifact: The file, with its layer map.
+        source: The source with the spine.
+    """
+    if source.format != EXPORTED:  # nothing else is emulated
+        return frozenset()
+    emulated = emulation(artifact, source)
+    if emulated is None:
+        return frozenset()
+    rounded = {*emulated.weights, *emulated.stepwise}
+    return frozenset(
+        layer
+        for layer, each in emulated.results.items()
+        if each.stored is None and each.weights is None and layer not in rounded
     )
 
 

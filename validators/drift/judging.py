@@ -17,7 +17,11 @@ from .records import LayerRecord, TargetRecord
 
 
 def layer_rows(
-    artifact: Artifact, spine: Spine, record: TargetRecord, limits: Thresholds
+    artifact: Artifact,
+    spine: Spine,
+    record: TargetRecord,
+    limits: Thresholds,
+    alone: Mapping[str, Thresholds],
 ) -> dict[str, LayerResult]:
     """Return a row for every layer of the spine.
 
@@ -26,6 +30,7 @@ def layer_rows(
         spine: The layers.
         record: The measurement.
         limits: The thresholds of the artifact's precision.
+        alone: Layers that have others when they run alone, with these.
     """
     clusters = fused_clusters(artifact, spine)
     unit = UNIT_ROUNDOFF[artifact.precision]
@@ -36,7 +41,7 @@ def layer_rows(
         if place.tensor is None or known is None:
             rows[layer] = unmapped(artifact, layer)
             continue
-        row = _row(known, limits, unit)
+        row = _row(known, limits, alone.get(layer, limits), unit)
         rows[layer] = replace(
             row, tensor=place.tensor, cluster=clusters[layer], confidence=place.confidence
         )
@@ -84,7 +89,9 @@ def first_failure(spine: Spine, rows: Mapping[str, LayerResult]) -> str | None:
     return None
 
 
-def _row(record: LayerRecord, limits: Thresholds, unit: float) -> LayerResult:
+def _row(
+    record: LayerRecord, limits: Thresholds, alone_limits: Thresholds, unit: float
+) -> LayerResult:
     if record.misfit:
         return LayerResult(mapped=False, reason=record.misfit, verdict=Verdict.FAIL)
     metrics = combined(record.accumulated)
@@ -94,7 +101,7 @@ def _row(record: LayerRecord, limits: Thresholds, unit: float) -> LayerResult:
     if record.isolated:
         alone = combined(record.isolated)
         ratio = _ratio(record.isolated, record.isolated_noise, unit)
-        isolated = Drift(ratio=ratio, verdict=judge_isolated(alone, ratio, limits))
+        isolated = Drift(ratio=ratio, verdict=judge_isolated(alone, ratio, alone_limits))
     judged = [each.verdict for each in (accumulated, isolated) if each is not None]
     return LayerResult(
         mapped=True,

@@ -11,6 +11,7 @@ from .recipe import Made, Recipe, Stored, Weights
 
 _BITS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16}
 _FLOAT16 = 10  # of onnx.TensorProto
+_WITHIN_ONE = ("Softmax", "Sigmoid")
 _DYNAMIC = {"ConvInteger": 1, "MatMulInteger": 1, "DynamicQuantizeMatMul": 1}
 
 
@@ -87,10 +88,12 @@ class _Reader:
         return "int8" if 3 in types else "uint8"
 
     def _settled(self, name: str, node: Any) -> bool:
-        """Whether a result has the scale of what it is made of."""
+        """Whether a result has the scale of what it is made of, or that of all from 0 to 1."""
         if node.op_type == "QuantizeLinear":  # look at what makes the floats
             node = self._makers.get(node.input[0], node)
         own = self._scales.of[name]
+        if node.op_type.removeprefix("QLinear") in _WITHIN_ONE and own.axis is None:
+            return 1 / 257 < own.scales[0] < 1 / 254
         read = (self._scales.resolved(each) for each in node.input if each in self._live)
         return any(each != name and self._scales.of.get(each) == own for each in read)
 
