@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# of quantized files, that of the floats within them: the steps of integers are in the noise
+# of quantized files, twice that of the floats within them, whose limits are twice as wide: the
+# steps of integers are in the noise
 UNIT_ROUNDOFF = {
     "float32": 2.0**-24,
     "float16": 2.0**-11,
-    "int8": 2.0**-24,
-    "int8-weights": 2.0**-24,
+    "int8": 2.0**-23,
+    "int8-weights": 2.0**-23,
 }
 
 _RESAMPLES = 1000
