@@ -147,7 +147,7 @@ def _spoilt(float_file: Artifact, made: Artifact, source: Artifact, samples: Sam
     worst = max(off, key=lambda each: off[each])
     if off[worst] <= SPOILT:
         return ""
-    how = f"off by {off[worst]:.0%} of RMS" if off[worst] < math.inf else "NaN or infinite"
+    how = f"off by {100 * off[worst]:.0f} % of RMS" if off[worst] < math.inf else "NaN or infinite"
     return f"it is made and is no good file: {worst} is {how}"
 
 

@@ -220,8 +220,8 @@ def _refused(refused: Sequence[Record]) -> list[str]:
         return ["None."]
     rows = [
         "What ai-edge-quantizer says, what LiteRT says of its file, or where the file differs from "
-        f"the float one by more than {SPOILT:.0%} of RMS: such a file is no good one to begin "
-        "with.\n",
+        f"the float one by more than {100 * SPOILT:.0f} % of RMS: such a file is no good one to "
+        "begin with.\n",
         "| model | format | why |",
         "|---|---|---|",
     ]
