@@ -31,6 +31,7 @@ from torch.nn import functional
 import bridge
 from bridge.api import ConvertOptions, SourceOptions
 from bridge.errors import InputError, SourceError
+from bridge.inspection.tflite_graph import read_graph
 from bridge.layers import Absence
 
 X, Y = torch.randn(2, 4), torch.randn(2, 4)
@@ -442,3 +443,30 @@ def test_memory_is_that_of_exporting_and_twice_the_weights(tmp_path: Path) -> No
     size, more = (int(each) for each in done.stdout.split())
     assert size > 200_000_000
     assert more < 2 * size
+
+
+class Tied(nn.Module):
+    """One weight that is looked up in and multiplied with: two constants in the file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(12, 4)
+        self.head = nn.Linear(4, 12, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embedding(ids) * 1.5) @ self.embedding.weight
+
+
+def test_every_tensor_has_a_name_of_its_own(tmp_path: Path) -> None:
+    ids = torch.randint(0, 12, (1, 6))
+    for module in (Tied(), Tagger()):
+        folder = tmp_path / type(module).__name__
+        result = convert(module.eval(), (ids,), folder)
+        names = [
+            tensor.name
+            for graph in read_graph(result.artifacts["tflite"].path).tensors
+            for tensor in graph
+        ]
+        assert len(names) > 5
+        assert len(set(names)) == len(names)

@@ -7,7 +7,7 @@ from .ir import Graph, Op, Value
 
 
 def name_values(graph: Graph, spine: Spine) -> None:
-    """Name every value after the module path and the layer that it belongs to.
+    """Give every value a name of its own, after the module path and the layer that it belongs to.
 
     Args:
         graph: A graph whose inputs have names.
@@ -17,6 +17,7 @@ def name_values(graph: Graph, spine: Spine) -> None:
         value.name = value.name or name
     modules = {layer.id: layer.module for layer in spine.layers}
     taken = {value.name for value in (*graph.inputs, *graph.outputs) if value.name}
+    constants: set[Value] = set()
     for each in (graph, *graph.subgraphs()):
         prefix = "" if each is graph else f"{each.name}/"
         for value in each.inputs:
@@ -28,8 +29,10 @@ def name_values(graph: Graph, spine: Spine) -> None:
                 name = _path(modules, own) if own else f"{base}/{op.kind.lower()}"
                 value.name = value.name or _free(prefix + name, taken)
             for place, operand in enumerate(op.inputs):
-                if operand is not None and operand.is_constant and not operand.name:
-                    operand.name = _free(f"{op.output.name}/operand_{place}", taken)
+                if operand is not None and operand.is_constant and operand not in constants:
+                    constants.add(operand)  # weights have names, which several may share
+                    own = operand.name or f"{op.output.name}/operand_{place}"
+                    operand.name = _free(own, taken)
 
 
 def layer_map(graph: Graph, spine: Spine) -> LayerMap:
