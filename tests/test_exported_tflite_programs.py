@@ -458,11 +458,22 @@ class Tied(nn.Module):
         return self.head(self.embedding(ids) * 1.5) @ self.embedding.weight
 
 
+class Stacked(nn.Module):
+    """Two recurrent layers in one loop, whose weights are read before it and in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(4, 6, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gru(x)[0][:, -1]
+
+
 def test_every_tensor_has_a_name_of_its_own(tmp_path: Path) -> None:
     ids = torch.randint(0, 12, (1, 6))
-    for module in (Tied(), Tagger()):
+    for module, given in ((Tied(), ids), (Tagger(), ids), (Stacked(), torch.randn(1, 12, 4))):
         folder = tmp_path / type(module).__name__
-        result = convert(module.eval(), (ids,), folder)
+        result = convert(module.eval(), (given,), folder)
         names = [
             tensor.name
             for graph in read_graph(result.artifacts["tflite"].path).tensors

@@ -128,6 +128,7 @@ class _Packer:
         self.schema: Any = schema
         self.codes: dict[tuple[str, int], int] = {}
         self.buffers: dict[Any, list[int]] = {}
+        self.names: set[str] = set()
         self.graphs = [self.graph, *dict.fromkeys(self.graph.subgraphs())]
 
     def model(self, signature_names: tuple[Sequence[str], Sequence[str]]) -> Any:
@@ -156,7 +157,7 @@ class _Packer:
         index: dict[Value, int] = {}
         for value in _values(graph):
             index.setdefault(value, len(index))
-        subgraph.tensors = [self._tensor(value) for value in index]
+        subgraph.tensors = [self._tensor(value, graph) for value in index]
         subgraph.inputs = [index[value] for value in graph.inputs]
         subgraph.outputs = [index[value] for value in graph.outputs]
         subgraph.operators = [self._operator(op, index) for op in graph.ops]
@@ -164,9 +165,12 @@ class _Packer:
             self.index = index
         return subgraph
 
-    def _tensor(self, value: Value) -> Any:
+    def _tensor(self, value: Value, graph: Graph) -> Any:
         tensor = self.schema.TensorT()
         tensor.name = value.name
+        if value.name in self.names:  # a constant that several graphs read is a tensor of each
+            tensor.name = f"{graph.name}/{value.name}"
+        self.names.add(tensor.name)
         tensor.type = getattr(self.schema.TensorType, value.dtype.upper())
         tensor.hasRank = True
         # the first pass over a changing shape allocates one cell
