@@ -17,9 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
 from faults import models, scoreboard_page
-from faults.quantizing import RECIPES
 from faults.scores import scores
 from faults.seeding import PER_KIND_AND_FORMAT, Fault, Seeder, choose
 
@@ -27,8 +25,6 @@ from bridge.api.reuse import own_code
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-# of integers: a mask of -1e30 that is added to scores leaves one value to all of them
-_MOST_STEP = 1e6
 _SEEDING = [
     path.name
     for path in sorted((HERE / "faults").glob("*.py"))
@@ -64,49 +60,11 @@ def main() -> None:
         for of, record in _known(root, name).items()
         if of in wanted or "alarms" in record
     ]
-    records, spoilt = _judged_on_good_files(records, root)
-    page = scoreboard_page.page(records, plan["rejected"], [*plan["refused"], *spoilt])
+    page = scoreboard_page.page(records, plan["rejected"], plan["refused"])
     print(page.partition("## Faults")[0])
     if asked.write:
         asked.write.write_text(page)
         asked.write.with_suffix(".json").write_text(scoreboard_page.document(records) + "\n")
-
-
-def _judged_on_good_files(
-    records: Sequence[dict[str, Any]], root: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Leave out what was judged on quantized files whose integers hold a mask and nothing beside.
-
-    Returns:
-        The other records; and of each such file the model, the format and why it is no good one.
-    """
-    spoilt: dict[tuple[str, str], str] = {}
-    for model, format_ in {(each["model"], each["format"]) for each in records}:
-        path = root / "models" / model / "quantized" / f"{format_}.tflite"
-        if format_ in RECIPES and path.exists():
-            name, step = _largest_step(path)
-            if step > _MOST_STEP:
-                spoilt[model, format_] = (
-                    f"it is made and is no good file: {name} is stored in steps of {step:.2g}"
-                )
-    kept = [each for each in records if (each["model"], each["format"]) not in spoilt]
-    return kept, [
-        {"model": model, "format": format_, "why": why}
-        for (model, format_), why in sorted(spoilt.items())
-    ]
-
-
-def _largest_step(path: Path) -> tuple[str, float]:
-    """Name and scale of the tensor of integers with the largest scale."""
-    model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    steps = [
-        (float(max(each.quantization.scale)), each.name.decode())
-        for each in model.subgraphs[0].tensors
-        if each.quantization is not None and each.quantization.scale is not None
-        and len(each.quantization.scale)
-    ]  # fmt: skip
-    step, name = max(steps, default=(0.0, ""))
-    return name, step
 
 
 def _arguments() -> argparse.Namespace:

@@ -167,9 +167,8 @@ def blame_drift(
                 confirmed=False,
                 said="",
             )
-            precision = artifact.precision
-            if chosen in float_layers(artifact, source):
-                precision = FLOATS
+            computes_floats = chosen in float_layers(artifact, source)
+            precision = FLOATS if computes_floats else artifact.precision
             limit = report["validation"]["thresholds"][precision]["fail_ratio"]
             _write(blame, isolated, artifact, limit)
     confirmed, said = _confirm(out)
