@@ -208,10 +208,15 @@ def _causal_mask(ctx: Context, rows: Size, columns: Size) -> Mask | None:
 
 
 def _bool_mask(ctx: Context, mask: Value) -> Mask:
-    """A computed mask of truth values: two operators on XNNPACK after the CAST."""
-    kept = ctx.cast(mask, FLOAT)
-    added = ctx.pointwise("MUL", ctx.pointwise("SUB", kept, 1.0), -_MASKED)
-    return Mask(added=added, reached=ctx.reduce("REDUCE_MAX", kept, [-1], keepdim=True))
+    """A computed mask of truth values.
+
+    Zero is selected and not computed: quantizers of weights would make a large number of it.
+    """
+    rank = (1,) * mask.rank
+    zero, lowest = (ctx.constant(np.full(rank, each, np.float32)) for each in (0.0, _MASKED))
+    added = ctx.emit("SELECT_V2", mask, zero, lowest)
+    reached = ctx.reduce("REDUCE_MAX", ctx.cast(mask, FLOAT), [-1], keepdim=True)
+    return Mask(added=added, reached=reached)
 
 
 def _float_mask(ctx: Context, mask: Value) -> Mask:
