@@ -27,6 +27,7 @@ from bridge.errors import BridgeError
 from bridge.layers import LayerMap
 from bridge.samples import Samples, draw_samples
 from bridge.validators.alignment import align
+from bridge.validators.cutting.tflite import unpacked
 from bridge.validators.running import Runner, artifact_inputs
 from bridge.worker import Limits, WorkFailure, WorkPool
 
@@ -42,6 +43,7 @@ RECIPES = {  # precision of weights and activations → name of the recipe
 }
 CALIBRATED_ON = 64
 SPOILT = 0.5  # relative RMS to the float file at any layer
+COLLAPSED = (255, 2)  # of more different values no more than so few are left
 _MOST_TEXT = 160
 
 
@@ -138,12 +140,19 @@ def _spoilt(float_file: Artifact, made: Artifact, source: Artifact, samples: Sam
 
     The two files run side by side in the native runtime: nothing of the validator decides.
     """
-    own, theirs = (_tensors(each) for each in (float_file, made))
-    names = sorted(own & theirs)
-    inputs = source.signature.inputs
-    good = effects.run(float_file, float_file.path.read_bytes(), inputs, samples, names)
-    its = effects.run(made, made.path.read_bytes(), inputs, samples, names)
-    off = {each: effects.effect({each: good[each]}, {each: its[each]}) for each in names}
+    files = (float_file, made)
+    layers = set.intersection(*map(_tensors, files))
+    names = sorted(set.intersection(*map(_computed, files)) | layers)
+    good, its = (
+        effects.run(each, each.path.read_bytes(), source.signature.inputs, samples, names)
+        for each in files
+    )
+    many, few = COLLAPSED
+    for name in names:
+        before, after = (len(np.unique(np.stack(each[name]))) for each in (good, its))
+        if before > many and after <= few:
+            return f"it is made and is no good file: of {before} values of {name}, {after} are left"
+    off = {each: effects.effect({each: good[each]}, {each: its[each]}) for each in sorted(layers)}
     worst = max(off, key=lambda each: off[each])
     if off[worst] <= SPOILT:
         return ""
@@ -152,7 +161,14 @@ def _spoilt(float_file: Artifact, made: Artifact, source: Artifact, samples: Sam
 
 
 def _tensors(artifact: Artifact) -> set[str]:
+    """Tensors that are layers."""
     return {str(place.tensor) for place in artifact.layer_map.mapped().values()}
+
+
+def _computed(artifact: Artifact) -> set[str]:
+    """All tensors that operators of the main graph make."""
+    graph = unpacked(artifact.path.read_bytes()).subgraphs[0]
+    return {graph.tensors[index].name.decode() for op in graph.operators for index in op.outputs}
 
 
 def calibration_samples(

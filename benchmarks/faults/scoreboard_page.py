@@ -13,7 +13,7 @@ from .edits import INT8
 from .formats import target_of
 from .kinds import KINDS
 from .models import SAMPLES, models
-from .quantizing import SPOILT
+from .quantizing import COLLAPSED, SPOILT
 
 Record = dict[str, Any]
 
@@ -218,10 +218,12 @@ def _refused(refused: Sequence[Record]) -> list[str]:
     """What the quantizer does not make, in its own words, and what it spoils."""
     if not refused:
         return ["None."]
+    many, few = COLLAPSED
     rows = [
         "What ai-edge-quantizer says, what LiteRT says of its file, or where the file differs from "
-        f"the float one by more than {100 * SPOILT:.0f} % of RMS: such a file is no good one to "
-        "begin with.\n",
+        f"the float one by more than {100 * SPOILT:.0f} % of RMS, or has no more than {few} values "
+        f"left of more than {many}: such a file is no good one to begin with. (A mask that adds "
+        "-1e30 to scores takes the whole range of the sum's integers: all scores are the same.)\n",
         "| model | format | why |",
         "|---|---|---|",
     ]
