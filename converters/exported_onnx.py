@@ -14,6 +14,7 @@ from ..layers import Layer, LayerMap, Place, Spine, explain_absences
 from ..mutation import kept_state
 from ..outcome import Stage
 from ..program import example_shape, operator_name, output_nodes, user_frame
+from ..program_file import load_program_file
 from ..quiet import quiet_torch
 from ..worker import IN_PROCESS
 
@@ -38,7 +39,7 @@ def convert(task: HopTask) -> HopResult:
     assert task.source is not None
     assert task.spine is not None
     task.enter(Stage.LOAD)
-    program = task.live if task.live is not None else torch.export.load(task.source.path)
+    program = task.live if task.live is not None else load_program_file(task.source.path)
     task.enter(Stage.LOWER)
     if stateful := kept_state(program):
         raise UnsupportedError("exported → onnx", stateful)

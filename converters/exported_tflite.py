@@ -13,6 +13,7 @@ from ..formats import EXPORTED, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
 from ..live import dtype_name
 from ..outcome import Stage
+from ..program_file import load_program_file
 from ..worker import IN_PROCESS
 from .tflite import CompileOptions
 from .tflite.ir import Graph, Value
@@ -33,14 +34,12 @@ def convert(task: HopTask) -> HopResult:
         UnsupportedError: All operators that have no lowering, or arguments that theirs refuse.
         UsageError: An option has a value that it cannot have.
     """
-    import torch
-
     assert task.source is not None
     assert task.spine is not None
     signature = task.source.signature
     options = _options(task.options, signature)
     task.enter(Stage.LOAD)
-    program = task.live if task.live is not None else torch.export.load(task.source.path)
+    program = task.live if task.live is not None else load_program_file(task.source.path)
     task.enter(Stage.LOWER)
     names = ([spec.name for spec in signature.inputs], [spec.name for spec in signature.outputs])
     graph = compile_program(program, task.spine, options, *names)

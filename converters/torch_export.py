@@ -20,6 +20,7 @@ from ..layers import identity_map
 from ..live import LiveModel, named_tensors, output_names, signature_of, tensors_of
 from ..outcome import Stage
 from ..program import output_nodes, run_program, spine_of, user_frame
+from ..program_file import extra_files
 from ..worker import IN_PROCESS
 from ._capture import capture
 
@@ -72,7 +73,7 @@ def _save(program: torch.export.ExportedProgram, path: Path) -> str:
     import torch
 
     with _Sink(path) as file, _unsorted():
-        torch.export.save(program, file)
+        torch.export.save(program, file, extra_files=extra_files(program))
         if file.error is not None:
             raise file.error
     return file.sha256

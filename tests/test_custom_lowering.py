@@ -82,11 +82,15 @@ def installed(project: Path) -> Path:
     return project
 
 
-def driftbridge(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def driftbridge(
+    project: Path, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project, where its modules are found, or elsewhere, where not."""
+    path = {"PYTHONPATH": str(project)} if cwd is None else {}
     return subprocess.run(
         [sys.executable, "-m", "bridge", *arguments],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"},
+        cwd=cwd or project,
+        env={**os.environ, **path, "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -175,6 +179,32 @@ def test_the_command_line_takes_what_the_models_file_registers(project: Path) ->
     report = json.loads(done.stdout)
     assert report["conversions"][0]["artifact"]["producer"] == "tflite-direct"
     assert report["validation"]["targets"]["tflite"]["verdict"] == "pass"
+
+
+def test_a_stored_program_knows_who_registers_its_operators(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out = str(tmp_path / "out")
+    model = f"{project / 'net.py'}:net"
+    converted = driftbridge(
+        project, "convert", model, "--to", "tflite", "--out", out, "--no-validate", cwd=elsewhere
+    )
+    assert converted.returncode == 0, converted.stderr
+    validated = driftbridge(project, "validate", out, "--json", cwd=elsewhere)
+    assert validated.returncode == 0, validated.stderr
+    assert json.loads(validated.stdout)["validation"]["targets"]["tflite"]["verdict"] == "pass"
+    blamed = driftbridge(
+        project, "blame", out, "--target", "tflite", "--layer", "scaled_tanh", cwd=elsewhere
+    )
+    assert blamed.returncode == 0, blamed.stderr
+
+    (project / "operators.py").rename(project / "moved.py")
+    lost = driftbridge(project, "validate", out, cwd=elsewhere)
+    assert lost.returncode == 2
+    said = lost.stdout + lost.stderr
+    assert "has the operator mylib::scaled_tanh, which is not registered here" in said
+    assert "the module operators" in said
+    assert "Traceback" not in said
 
 
 def test_an_installed_plug_in_is_found_by_commands_that_do_not_import_the_model(

@@ -15,6 +15,7 @@ from ..errors import BridgeError, ConversionError, SourceError, UsageError
 from ..formats import EXPORTED, TORCH
 from ..live import LiveModel
 from ..planning import Route
+from ..program_file import extra_files, load_program_file
 from ..sources import Source, open_artifact
 from ..worker import WorkPool
 from .execution import Execution
@@ -84,10 +85,8 @@ def shrink(
     Raises:
         ConversionError: The whole program, cut out like its parts, does not fail that way.
     """
-    import torch
-
     import_operators()
-    whole = CutProgram.of(torch.export.load(program), inputs)
+    whole = CutProgram.of(load_program_file(program), inputs)
     search = _Search(
         whole=whole,
         route=route,
@@ -249,7 +248,8 @@ def piece_source(piece: Piece, route: Route, folder: Path) -> Source:
     if route.source == TORCH:
         return Source(text="a part", live=LiveModel(module=piece.module, args=inputs))
     file = folder / EXPORTED.filename
-    torch.export.save(capture(piece.module, inputs, {}), file)
+    program = capture(piece.module, inputs, {})
+    torch.export.save(program, file, extra_files=extra_files(program))
     return Source(text="a part", artifact=open_artifact(file))
 
 

@@ -6,26 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..artifact import Artifact, Signature, TensorSpec, digest, size_of
-from ..errors import SourceError
 from ..formats import EXPORTED
 from ..layers import identity_map
 from ..live import dtype_name, output_names
 from ..program import output_nodes, spine_of
+from ..program_file import load_program_file
 
 if TYPE_CHECKING:
     import torch
 
 
 def read(path: Path) -> Artifact:
-    """Open an exported program; ``SourceError`` if torch cannot load it."""
+    """Open an exported program.
+
+    Raises:
+        SourceError: It is damaged, or an operator in it is not registered.
+    """
     import torch
 
-    try:
-        program = torch.export.load(path)
-    except Exception as error:
-        raise SourceError(
-            f"torch.export cannot load {path}: {str(error).splitlines()[0]}"
-        ) from error
+    program = load_program_file(path)
     nodes = {node.name: node for node in program.graph.nodes}
 
     def spec(name: str, node: str) -> TensorSpec:

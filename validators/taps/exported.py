@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...errors import SourceError, UnsupportedError, UnsupportedOperator
 from ...mutation import alias_groups, written
 from ...program import operator_name, user_frame
+from ...program_file import load_program_file
 from ..tensors import to_numpy
 from .names import require_names
 
@@ -77,9 +78,7 @@ def load_program(path: Path) -> torch.export.ExportedProgram:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, modified: int, size: int) -> torch.export.ExportedProgram:
-    import torch
-
-    return torch.export.load(path)
+    return load_program_file(path)
 
 
 class Visitor(Protocol):
