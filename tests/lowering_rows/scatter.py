@@ -176,4 +176,21 @@ ROWS = [
         dynamic={0: [0], 1: [0]},
         also=[[f32(6, 5), truths(6, 5), f32(30)]],
     ),
+    Row("aten.masked_scatter", f32(4, 5), torch.zeros(4, 5, dtype=torch.bool), f32(0)),
+    Row(
+        "aten.masked_scatter",
+        f32(4, 5),
+        truths(4, 5),
+        call=lambda x, mask: x.masked_scatter(mask, -x[mask]),
+        also=[[f32(4, 5), torch.zeros(4, 5, dtype=torch.bool)]],
+        label="of as many as there are, or none",
+    ),
+    Row(
+        "aten.index_put",
+        f32(4, 5),
+        truths(4),
+        call=lambda x, mask: x.index_put([mask], -x[mask]),
+        also=[[f32(4, 5), torch.zeros(4, dtype=torch.bool)]],
+        label="of rows, or none",
+    ),
 ]

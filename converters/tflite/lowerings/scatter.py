@@ -337,6 +337,9 @@ def masked_scatter(ctx: Context, x: Value, mask: Value, source: Value) -> Value:
 def _in_turn(ctx: Context, mask: Value, source: Value) -> Value:
     """The next row of a source for each true cell of a vector; something for the others."""
     rank = ctx.emit("CUMSUM", ctx.cast(mask, INTEGER), ctx.scalar(0, INTEGER))
+    if not isinstance(source.shape[0], int) or source.shape[0] == 0:
+        # there may be no row, which nothing could be taken from
+        source = ctx.concat([source, ctx.filled((1, *source.shape[1:]), 0, source.dtype)], 0)
     last = calculated(ctx, "SUB", ctx.size_scalar(source.shape[0]), ctx.scalar(1, INTEGER))
     row = ctx.pointwise("MAXIMUM", ctx.pointwise("SUB", rank, 1), 0)
     return taken(ctx, source, 0, ctx.pointwise("MINIMUM", row, last))

@@ -22,9 +22,20 @@ def carry_reshapes(graph: Graph) -> None:
     a sequence to others. Afterwards no such region would need fewer reshapes with the rows that a
     reshape at its border has on the other side.
     """
-    while (found := _best(graph)) is not None:
-        region, rows = found
-        _convert(graph, region, rows)
+    while _carry(graph):
+        pass
+
+
+def _carry(graph: Graph) -> bool:
+    """Convert regions that have nothing to do with each other; tell whether there were any."""
+    around = _Surroundings(graph.producers(), graph.users(), set(graph.outputs))
+    touched: set[Value] = set()
+    for region, rows in list(_wanting(graph, around)):
+        reach = around.reach(region)
+        if touched.isdisjoint(reach):
+            _convert(graph, region, rows, around)
+            touched |= reach
+    return bool(touched)
 
 
 @dataclass
@@ -71,10 +82,18 @@ class _Surroundings:
         op = self.source.get(value)
         return op.inputs[0] if op is not None and op.kind == "RESHAPE" else None
 
+    def reach(self, region: _Region) -> set[Value]:
+        """All values whose shapes, readers or writers a conversion of the region may change."""
+        own = region.read | region.written
+        views = (
+            op.output for each in own for op in self.users.get(each, ()) if op.kind == "RESHAPE"
+        )
+        origins = {origin for each in own if (origin := self.origin(each)) is not None}
+        return own.union(views, origins)
 
-def _best(graph: Graph) -> tuple[_Region, Shape] | None:
-    """A region, and the rows that would save reshapes."""
-    around = _Surroundings(graph.producers(), graph.users(), set(graph.outputs))
+
+def _wanting(graph: Graph, around: _Surroundings) -> Iterator[tuple[_Region, Shape]]:
+    """Regions, and the rows that would save reshapes."""
     regions: dict[Value, _Region] = {}
     for op in graph.ops:
         if op.kind != "RESHAPE" or op.inputs[0] is None or op.inputs[0].is_constant:
@@ -88,8 +107,7 @@ def _best(graph: Graph) -> tuple[_Region, Shape] | None:
                 regions.update(dict.fromkeys((value, *region.written, *region.read), region))
             region = regions[value]
             if region.ops and _saved(region, rows, around) > 0:
-                return region, rows
-    return None
+                yield region, rows
 
 
 def _region(start: Value, around: _Surroundings) -> _Region:
@@ -166,9 +184,8 @@ def _saved(region: _Region, rows: Shape, around: _Surroundings) -> int:
     return saved
 
 
-def _convert(graph: Graph, region: _Region, rows: Shape) -> None:
+def _convert(graph: Graph, region: _Region, rows: Shape, around: _Surroundings) -> None:
     """Give the operators of a region other rows."""
-    around = _Surroundings(graph.producers(), graph.users(), set(graph.outputs))
     first: list[Op] = []
     after: dict[Op, list[Op]] = {}
     same: dict[Value, Value] = {}
