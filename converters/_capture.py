@@ -1,4 +1,4 @@
-"""``torch.export`` as this project wants it: recurrent layers whole, modes opened."""
+"""``torch.export`` as this project wants it: recurrent layers whole, modes and vmap opened."""
 
 from __future__ import annotations
 
@@ -37,4 +37,21 @@ def capture(
             module, args, dict(kwargs) or None, dynamic_shapes=dynamic_shapes, strict=False
         )
     open_regions(program)
-    return program
+    return _without_vmap(program)
+
+
+def _without_vmap(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Return a program whose operators see the axes that ``torch.vmap`` hides from them.
+
+    It is captured as calls that begin and end it, between which no value has its own shape.
+    """
+    from torch._functorch import predispatch
+
+    if not any(
+        getattr(node.target, "__module__", "") == predispatch.__name__
+        for node in program.graph.nodes
+    ):
+        return program
+    with quiet_torch():
+        expanded: torch.export.ExportedProgram = program.run_decompositions({})
+    return expanded

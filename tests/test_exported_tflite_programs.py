@@ -213,6 +213,17 @@ def test_regions_of_another_mode_are_opened(region: Callable[..., Any], tmp_path
     assert not any("wrap" in layer for layer in artifact.layer_map.places)
 
 
+def row_by_row(linear: nn.Linear, x: Any, y: Any) -> Any:
+    return torch.vmap(lambda one, other: linear(one) * other.sum())(x, y) + 1
+
+
+def test_functions_of_one_row_are_opened(tmp_path: Path) -> None:
+    module = Calls(row_by_row)
+    artifact = follows(convert(module, (X, Y), tmp_path), {"x": X, "y": Y})
+    computes(artifact.path, module, {"x": X, "y": Y})
+    assert {"mul", "add_1"} <= set(artifact.layer_map.mapped())
+
+
 class Cache(nn.Module):
     """Keys and values of earlier calls, in buffers."""
 
