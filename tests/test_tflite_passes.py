@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tflite_graphs import check_pass, context, draw, evaluate, finish, kinds, only
 
 from bridge.converters.tflite import Context, Value
@@ -19,6 +20,7 @@ from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
 from bridge.converters.tflite.passes.lower_ranks import lower_ranks
+from bridge.converters.tflite.passes.scale_and_shift import scale_and_shift
 from bridge.converters.tflite.passes.share_transposes import share_transposes
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
 from bridge.converters.tflite.passes.split_linear import split_linear
@@ -62,6 +64,17 @@ def test_scale_and_shift_fold_into_a_convolution(tmp_path: Path) -> None:
     y = ctx.pointwise("DIV", y, ctx.constant(np.float32(3.0).reshape(())))
     graph = check_pass(finish(ctx, y), fold_affine, tmp_path)
     assert kinds(graph) == ["CONV_2D"]
+
+
+@pytest.mark.parametrize(("channels", "kinds_"), [(2, "conv"), (4832, "conv"), (4833, "two")])
+def test_only_as_many_channels_are_convolved_as_the_plain_kernel_ends_with(
+    channels: int, kinds_: str, tmp_path: Path
+) -> None:
+    ctx, (x,) = context((1, 2, 1, channels))
+    y = ctx.pointwise("MUL", x, ctx.constant(draw(channels)))
+    y = ctx.pointwise("ADD", y, ctx.constant(draw(channels)))
+    graph = check_pass(finish(ctx, y), scale_and_shift, tmp_path)
+    assert kinds(graph) == {"conv": ["DEPTHWISE_CONV_2D"], "two": ["MUL", "ADD"]}[kinds_]
 
 
 def test_a_depthwise_convolution_is_scaled_along_its_last_axis(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from .route_channels import route_channels
 from .scale_and_shift import scale_and_shift
 from .share_transposes import share_transposes
 from .simplify_shapes import simplify_shapes
+from .split_depthwise import split_depthwise
 from .split_linear import split_linear
 from .split_wide import split_wide
 from .unread_states import drop_unread_states
@@ -88,6 +89,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     fuse_padding(graph)
     route_channels(graph)
     share_transposes(graph)
+    split_depthwise(graph)
     split_wide(graph)
     lower_ranks(graph)
     share_subexpressions(graph)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..ir import Array, Graph, Op, Value, constant
 from .fold_affine import affine_of
+from .split_depthwise import MOST_CHANNELS
 
 _WINDOW = {
     "padding": "VALID",
@@ -24,7 +25,7 @@ def scale_and_shift(graph: Graph) -> None:
     A batch norm that no convolution takes in (before an activation, after a sum) is one pass over
     the data instead of two: on XNNPACK as fast as before for many channels, and three times as
     fast for few. It needs NHWC. Afterwards no ADD by a constant per channel follows a MUL by one
-    that nothing else reads, on values of rank 4.
+    that nothing else reads, on values of rank 4 and no more channels than LiteRT convolves so.
     """
     source = graph.producers()
     users = graph.users()
@@ -57,7 +58,7 @@ def _per_channel(op: Op) -> tuple[Value, Array, Array] | None:
     if found is None or op.output.rank != 4 or found[0].shape != op.output.shape:
         return None
     channels = op.output.shape[-1]
-    if not isinstance(channels, int) or channels < 2:
+    if not isinstance(channels, int) or not 2 <= channels <= MOST_CHANNELS:
         return None
     for number in found[1:]:
         whole = number.size == number.shape[-1] == channels if number.ndim else False
