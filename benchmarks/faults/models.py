@@ -23,6 +23,7 @@ from .quantizing import RECIPES, quantized_files
 
 FORMATS = ("onnx", "tflite", "torchscript")
 EXPORTED = "exported"
+FLOAT16 = "tflite-float16"
 SAMPLES = 16
 
 
@@ -114,7 +115,20 @@ def prepare(name: str, folder: Path) -> Subject:
     failed = [each.format for each in result.conversions if each.artifact is None]
     if failed:
         raise RuntimeError(f"{name} could not be converted to {', '.join(failed)}")
-    return quantized(read(name, folder / name), folder / name / "quantized")
+    subject = read(name, folder / name)
+    return quantized(_halved(subject, folder / name / "halved"), folder / name / "quantized")
+
+
+def _halved(subject: Subject, folder: Path) -> Subject:
+    """Return a model with a TFLite file of float16 weights too, which no fault is put into."""
+    result = bridge.convert(
+        subject.source.path,
+        to="tflite",
+        out=folder,
+        validate=False,
+        options=bridge.api.ConvertOptions(hop_options={"precision": "fp16"}),
+    )
+    return replace(subject, artifacts={**subject.artifacts, FLOAT16: result.artifacts["tflite"]})
 
 
 def quantized(subject: Subject, folder: Path) -> Subject:

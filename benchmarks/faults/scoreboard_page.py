@@ -40,7 +40,8 @@ them.
 multiplied with integers or floats), calibrated on 64 samples drawn like the 16 that they are judged
 on. The edges of what an input can be (all zeros, the greatest value everywhere) are not among
 these: the quantizer's ranges are averages, which do not hold them. The validator finds the layers
-by itself, once in each good file.
+by itself, once in each good file. `tflite-float16` are files of this program whose weights are
+float16; they carry no faults, and show how far good layers are below those limits.
 """
 
 
