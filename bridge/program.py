@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_INNER = re.compile(r"/(torch|sympy)/|^<(string|frozen |lambdify|eval_with_key)")
 
 
 def spine_of(program: torch.export.ExportedProgram) -> Spine:
@@ -120,10 +121,11 @@ def operator_name(target: Any) -> str:
 def user_frame(stack_trace: str) -> str:
     """Return ``file:line`` of the innermost frame that is not PyTorch's, or an empty text.
 
-    A frame in the user's own files is preferred to one in an installed library.
+    A frame in the user's own files is preferred to one in an installed library. Code that PyTorch
+    or SymPy, in which it computes sizes, makes of a text is nobody's file.
     """
     frames = [(match["file"], match["line"]) for match in _FRAME.finditer(stack_trace)]
-    outside = [frame for frame in frames if "/torch/" not in frame[0].replace("\\", "/")]
+    outside = [frame for frame in frames if not _INNER.search(frame[0].replace("\\", "/"))]
     own = [frame for frame in outside if not frame[0].startswith(_libraries())]
     chosen = own or outside
     if not chosen:

@@ -16,7 +16,7 @@ from bridge.converters._capture import capture
 from bridge.digesting import DigestedFile
 from bridge.live import tensors_of
 from bridge.outcome import Stage, Symptom
-from bridge.program import run_program
+from bridge.program import run_program, user_frame
 
 REAL_RUNS: list[tuple[int, ...]] = []
 
@@ -133,3 +133,9 @@ def test_a_file_is_digested_while_it_is_written(tmp_path: Path) -> None:
         file.write(b"")
     assert path.stat().st_size == 44
     assert file.sha256 == digest(path)
+
+
+def test_what_is_made_of_a_text_is_nobodys_line() -> None:
+    frames = ["/mine/net.py", "/libs/torch/fx/symbolic.py", "/libs/sympy/core.py", "<string>"]
+    trace = "\n".join(f'  File "{file}", line {place}' for place, file in enumerate(frames, 3))
+    assert user_frame(trace) == "/mine/net.py:3"
