@@ -122,20 +122,14 @@ def blame_drift(
     """
     import_operators()
     manifest, report = read_json(folder / MANIFEST), read_json(folder / REPORT)
-    targets = (report["validation"] or {"targets": {}})["targets"]
-    if target not in targets:
-        raise UsageError(f"{folder} has no target {target!r}", hint=", ".join(targets))
-    chosen = layer or targets[target]["layers"]["introduced"]
-    rows = {each["id"]: each["targets"].get(target) for each in report["layers"]}
-    if chosen is None:
-        raise UsageError(f"no layer of {target} fails on its own", hint="name one with --layer")
-    if rows.get(chosen) is None or rows[chosen]["isolated"] is None:
-        raise UsageError(f"layer {chosen!r} was not run alone in {target}")
+    chosen, figures = _chosen(folder, report, target, layer)
     artifacts = folder_artifacts(folder, manifest)
     source = folder_source(manifest, artifacts).artifact
     assert source is not None
     assert source.spine is not None  # a layer of it was run alone
-    artifact, runtime = artifacts[targets[target]["format"]], targets[target]["runtime"]
+    validation = report["validation"]
+    judged = validation["targets"][target]
+    artifact, runtime = artifacts[judged["format"]], judged["runtime"]
     with (
         WorkPool(limits=limits or Limits(), progress=say) as pool,
         ResultFolder.temporary() as scratch,
@@ -146,7 +140,7 @@ def blame_drift(
         isolator = Isolator(
             runner=Runner(pool=pool, scratch=scratch.scratch, inputs=source.signature.inputs),
             source=source,
-            truth=report["validation"]["reference"],
+            truth=validation["reference"],
             artifact=artifact,
             runtime=runtime,
             samples=samples,
@@ -160,8 +154,8 @@ def blame_drift(
                 runtime=runtime,
                 layer=source.spine.layers[source.spine.ids().index(chosen)],
                 call=layer_call(source, chosen),
-                cluster=tuple(rows[chosen].get("cluster") or (chosen,)),
-                figures=rows[chosen],
+                cluster=tuple(figures.get("cluster") or (chosen,)),
+                figures=figures,
                 operators=isolated.piece.operators,
                 folder=out,
                 confirmed=False,
@@ -169,10 +163,30 @@ def blame_drift(
             )
             computes_floats = chosen in float_layers(artifact, source)
             precision = FLOATS if computes_floats else artifact.precision
-            limit = report["validation"]["thresholds"][precision]["fail_ratio"]
+            limit = validation["thresholds"][precision]["fail_ratio"]
             _write(blame, isolated, artifact, limit)
     confirmed, said = _confirm(out)
     return replace(blame, confirmed=confirmed, said=said)
+
+
+def _chosen(
+    folder: Path, report: Mapping[str, Any], target: str, layer: str | None
+) -> tuple[str, dict[str, Any]]:
+    """The layer to blame, and the report's figures of it.
+
+    Raises:
+        UsageError: There is no such target or layer, or it was not run alone.
+    """
+    targets = (report["validation"] or {"targets": {}})["targets"]
+    if target not in targets:
+        raise UsageError(f"{folder} has no target {target!r}", hint=", ".join(targets))
+    chosen = layer or targets[target]["layers"]["introduced"]
+    if chosen is None:
+        raise UsageError(f"no layer of {target} fails on its own", hint="name one with --layer")
+    rows = {each["id"]: each["targets"].get(target) for each in report["layers"]}
+    if rows.get(chosen) is None or rows[chosen]["isolated"] is None:
+        raise UsageError(f"layer {chosen!r} was not run alone in {target}")
+    return chosen, rows[chosen]
 
 
 def _write(blame: DriftBlame, isolated: IsolatedLayer, artifact: Artifact, limit: float) -> None:
