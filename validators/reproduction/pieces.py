@@ -9,7 +9,7 @@ from typing import Any
 
 from ...artifact import Artifact, TensorSpec
 from ...formats import ONNX, TFLITE, TORCHSCRIPT
-from ...inspection.tflite_graph import read_graph
+from ...inspection.tflite_graph import named_options, read_graph
 from ..cutting import onnx as onnx_cutting
 from ..cutting import tflite as tflite_cutting
 from ..cutting import torchscript as torchscript_cutting
@@ -55,7 +55,8 @@ def write_piece(
             path=path,
             inputs=tuple(graph.tensors[0][index].name for index in graph.inputs),
             operators=tuple(
-                operator_text(each.name, each.options) + _stored_text(stored.get(each.tensor))
+                operator_text(each.name, named_options(each.options))
+                + _stored_text(stored.get(each.tensor))
                 for each in graph.main
             ),
         )
