@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...artifact import Artifact, TensorSpec
 from ...formats import ONNX, TFLITE, TORCHSCRIPT
 from ...inspection.tflite_graph import named_options, read_graph
@@ -113,6 +115,8 @@ def _value(attribute: Any) -> Any:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, float):
+        return float(str(np.float32(value)))  # it is kept as one: 0.01, not 0.009999999776
     return "…" if attribute.HasField("t") or attribute.HasField("g") else value
 
 
