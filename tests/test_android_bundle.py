@@ -106,6 +106,7 @@ def test_the_command_writes_a_whole_bundle(result: Path, labels: Path) -> None:
     assert output.name == b"output"
     assert output.associatedFiles[0].name == b"labels.txt"
     readme = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "of a quantized output, in steps of its scale" in readme
     assert "Made from `models.py:digits_cnn`" in readme  # and not where that lies
     assert "It computes what the original model computes" in readme
     assert 'implementation("com.google.ai.edge.litert:litert:2.3.0")' in readme

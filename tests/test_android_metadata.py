@@ -223,7 +223,7 @@ def test_a_quantized_tensor_says_what_its_steps_are(tmp_path: Path) -> None:
     made = tensor("q", 1, 4, dtype="int8", quantization=steps)
     found = attached(tmp_path, Contract(inputs=(made,), outputs=(made,)))
     (its,) = found.subgraphMetadata[0].inputTensorMetadata
-    assert "real value = 0.5 × (stored value - -3)" in its.description.decode()
+    assert "real value = 0.5 × (stored value + 3)" in its.description.decode()
 
 
 def test_a_field_that_the_schema_has_not_is_a_mistake() -> None:

@@ -145,7 +145,7 @@ def test_a_layer_that_is_all_right_has_a_script_that_ends_well(
     found = blame_drift(folder, "onnx", layer="layer_norm", out=tmp_path)
     assert not found.confirmed
     assert "eps=1e-05" in found.call
-    assert any("epsilon=9.99" in each for each in found.operators)
+    assert any("epsilon=1e-05" in each for each in found.operators)
     done = subprocess.run([sys.executable, "reproduce.py"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0
 
@@ -160,7 +160,7 @@ def test_both_sides_options_are_told(folder: Path, tmp_path: Path) -> None:
     assert "blocks.1.1" in done.output
     assert "eps=1e-05" in done.output
     assert "LayerNormalization(" in done.output
-    assert "epsilon=9.99" in done.output  # 1e-4 in float32
+    assert "epsilon=0.0001" in done.output
 
 
 def test_a_reproduction_that_cannot_be_made_has_its_reason_in_the_report(

@@ -87,6 +87,7 @@ def test_the_report_names_the_layer_and_its_reproduction_runs(here: Path) -> Non
     assert code == 1
     assert "reproduction: blame-onnx/reproduce.py" in output
     assert "given" in output  # no route made it
+    assert "report: to look at/report.html" in output
     made = here / "to look at"
     (target,) = json.loads((made / "report.json").read_text())["validation"]["targets"].values()
     assert target["layers"]["introduced"] == target["blame"]["layer"] == "linear_1"

@@ -129,6 +129,7 @@ def test_a_collapse_is_reproduced_by_a_script_of_its_own(
         assert blame["layer"] == "relu"
         assert blame["confirmed"]
         assert blame["operators"][-1].startswith("CONV_2D(")
+        assert "padding=VALID" in blame["operators"][-1]
         assert "→ int8, scale 0.27" in blame["operators"][-1]  # 64 times too wide
         done = subprocess.run(
             [sys.executable, "-I", tmp_path / "kept" / blame["script"]],

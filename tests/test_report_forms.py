@@ -26,6 +26,7 @@ from bridge.report.layer_columns import layer_columns
 from bridge.report.markdown import markdown_report
 from bridge.report.sarif import sarif_report
 from bridge.report.view import overall, target_lines
+from bridge.report.wording import range_text
 
 SEEDED = "layer_norm_34"
 TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
@@ -166,6 +167,13 @@ def test_the_page_holds_what_the_android_engineer_needs_without_any_script() -> 
         assert part in text
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert len(text) < 6_000_000
+
+
+def test_ranges_of_whole_numbers_are_whole() -> None:
+    assert range_text([5.0, 10.0], "int64") == "5 … 10"
+    assert range_text([0.0, 255.0], "uint8") == "0 … 255"
+    assert range_text([1.3e-6, 0.5], "int8") == "1.30e-06 … 0.500"  # real values
+    assert range_text(["-inf", 1.0], "float32") == "−∞ … 1.00"
 
 
 def test_the_page_of_a_huge_model_keeps_the_drift_of_every_layer_and_stays_small(

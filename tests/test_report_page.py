@@ -364,6 +364,14 @@ def test_a_phone_never_scrolls_the_page_sideways(page: Page, show: Show, make: s
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_on_a_phone_both_sides_options_have_the_whole_width(page: Page, show: Show) -> None:
+    show(report_documents.wrong_epsilon(), width=360)
+    least = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.findings dd')].map(e => e.offsetWidth))"
+    )
+    assert least > 240
+
+
 def test_3000_layers_in_4_targets_open_in_two_seconds_and_scroll_without_a_gap(
     page: Page, show: Show
 ) -> None:

@@ -54,7 +54,8 @@ def describe(tensor: BundleTensor) -> str:
         facts[0] += f" ({tensor.spec.layout})"
     if tensor.spec.quantization:
         scale, zero = tensor.spec.quantization.scales[0], tensor.spec.quantization.zero_points[0]
-        facts.append(f"real value = {scale!r} × (stored value - {zero})")
+        sign = "-" if zero >= 0 else "+"
+        facts.append(f"real value = {scale!r} × (stored value {sign} {abs(zero)})")
     if tensor.normalization:
         mean, std = tensor.normalization.mean, tensor.normalization.std
         facts.append(f"(raw - {list(mean)}) / {list(std)} of the raw values")

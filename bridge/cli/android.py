@@ -13,7 +13,10 @@ from .convert import Memory, Timeout, limits
 
 
 def android(
-    folder: Annotated[Path, typer.Argument(help="A folder that convert made, with a TFLite file.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A folder that convert or validate --out made, with a TFLite file."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The bundle's folder.", show_default="DIR/android")
     ] = None,

@@ -164,7 +164,7 @@ def convert(
         reused = " (an earlier run's: nothing has changed)" if result.reused else ""
         terminal.show(escape(f"\nfiles{reused}: {result.folder}"))
         terminal.show(*(escape(f"  {each.path}") for each in result.artifacts.values()))
-        terminal.show(escape(f"report: {result.folder / 'report.json'}"))
+        terminal.show(escape(f"report: {result.folder / 'report.html'}"))
         terminal.emit(result.report)
         if result.exit_code == EXIT_CONVERSION:
             failed = [each.format for each in result.conversions if each.artifact is None]

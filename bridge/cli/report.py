@@ -14,7 +14,10 @@ from .console import Json, Quiet, Terminal, errors_as_exit_codes
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A folder that convert made, or its report.json.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="A folder that convert or validate --out made, or its report.json."),
+    ],
     format_: Annotated[
         str, typer.Option("--format", help="With commas: html, md, json, junit, sarif.")
     ] = "html",

@@ -85,6 +85,6 @@ def validate(
             )
         show(terminal, comparison.report)
         if comparison.folder:
-            terminal.show(escape(f"\nreport: {comparison.folder / 'report.json'}"))
+            terminal.show(escape(f"\nreport: {comparison.folder / 'report.html'}"))
         terminal.emit(comparison.report)
         raise typer.Exit(comparison.exit_code)

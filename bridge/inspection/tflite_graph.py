@@ -18,6 +18,22 @@ from .tflite_file import enumeration_names, members, operator_codes, tensor_type
 
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 _ACTIVATION = "fused_activation_function"
+# Options that are numbers of an enumeration of the schema, by the names that they have here.
+_ENUMERATED = {
+    "combiner": "CombinerType",
+    "kernel_type": "LSTMKernelType",
+    "mode": "MirrorPadMode",
+    "padding": "Padding",
+    "weights_format": "FullyConnectedOptionsWeightsFormat",
+}
+_TYPED = (
+    "idx_out_type",
+    "in_data_type",
+    "out_data_type",
+    "out_type",
+    "output_type",
+    "quantized_bias_type",
+)
 _UNPACKING = ("DEQUANTIZE", "DENSIFY")
 _LISTS = ("int32", "int64")
 _LONGEST_LIST = 16
@@ -256,6 +272,21 @@ def _options(operator: Any) -> dict[str, Any]:
         names = enumeration_names("ActivationFunctionType")
         options[_ACTIVATION] = name_of(options[_ACTIVATION], names)
     return options
+
+
+def named_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an operator's options for people: the schema's names in place of its numbers."""
+
+    def named(name: str, value: Any) -> Any:
+        if not isinstance(value, int) or name not in (*_ENUMERATED, *_TYPED):
+            return value
+        return name_of(value, enumeration_names(_ENUMERATED.get(name, "TensorType")))
+
+    return {
+        name: named(name, value)
+        for name, value in options.items()
+        if (name, value) != ("quantized_bias_type", 0)  # 0 stands for: not set
+    }
 
 
 def _snake(name: str) -> str:

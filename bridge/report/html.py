@@ -100,6 +100,7 @@ def _environment() -> jinja2.Environment:
         seconds=wording.seconds_text,
         percent=wording.percent_text,
         shape=wording.shape_text,
+        range=wording.range_text,
         mark=lambda verdict: wording.MARKS.get(verdict, "–"),
         kind=lambda verdict: verdict.replace(" ", "-") if verdict in wording.MARKS else "not-run",
     )

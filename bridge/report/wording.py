@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 # Each verdict has a mark, so that it can be told without colour. From best to worst.
@@ -33,6 +34,16 @@ def figure_text(value: Any, digits: int = 3) -> str:
         return f"{figure:.{digits - 1}e}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(figure)))) if figure else 0
     return f"{figure:.{places}f}"
+
+
+def range_text(bounds: Sequence[Any], dtype: str) -> str:
+    """Return the least and the greatest value: whole numbers as such, others in three digits."""
+    whole = dtype.startswith(("int", "uint"))
+    least, most = (
+        str(int(each)) if whole and float(each).is_integer() else figure_text(each)
+        for each in bounds
+    )
+    return f"{least} … {most}"
 
 
 def db_text(value: Any) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...artifact import Artifact, TensorSpec
 from ...formats import ONNX, TFLITE, TORCHSCRIPT
-from ...inspection.tflite_graph import read_graph
+from ...inspection.tflite_graph import named_options, read_graph
 from ..cutting import onnx as onnx_cutting
 from ..cutting import tflite as tflite_cutting
 from ..cutting import torchscript as torchscript_cutting
@@ -55,7 +57,8 @@ def write_piece(
             path=path,
             inputs=tuple(graph.tensors[0][index].name for index in graph.inputs),
             operators=tuple(
-                operator_text(each.name, each.options) + _stored_text(stored.get(each.tensor))
+                operator_text(each.name, named_options(each.options))
+                + _stored_text(stored.get(each.tensor))
                 for each in graph.main
             ),
         )
@@ -112,6 +115,8 @@ def _value(attribute: Any) -> Any:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, float):
+        return float(str(np.float32(value)))  # it is kept as one: 0.01, not 0.009999999776
     return "…" if attribute.HasField("t") or attribute.HasField("g") else value
 
 
