@@ -156,7 +156,7 @@ def convert(
     source_options = source_options or SourceOptions()
     if samples is not None:
         source_options = replace(source_options, real=samples)
-    opened = open_source(model, inputs, source_options, options.limits.seconds)
+    opened = open_source(model, inputs, source_options, options.limits.seconds, compared=validate)
     if opened.source.format in formats:
         raise UsageError(f"the source is {opened.source.format} already")
     with (

@@ -161,6 +161,8 @@ def open_source(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
     seconds: float,
+    *,
+    compared: bool = True,
 ) -> Opened:
     """Open a model.
 
@@ -169,15 +171,18 @@ def open_source(
         inputs: Example inputs of a module: a tuple, or a mapping by parameter name.
         options: Weights and inputs from files.
         seconds: Most time that a run of the model may take.
+        compared: Whether anything is compared on the samples; if not, none is drawn beside the
+            examples.
 
     Raises:
         BridgeError: The source cannot be opened, or the inputs do not fit it.
     """
+    drawn = options.samples or DEFAULT_SAMPLES if compared else 1
     if isinstance(model, str | Path) and is_file_source(str(model)):
         if options.weights is not None:
             raise UsageError(f"{model} has its weights in it", hint="leave --weights out")
-        return _open_file(Path(model), inputs, options)
-    return _open_module(model, inputs, options, seconds)
+        return _open_file(Path(model), inputs, options, drawn)
+    return _open_module(model, inputs, options, seconds, drawn)
 
 
 def is_file_source(text: str) -> bool:
@@ -190,6 +195,7 @@ def _open_module(
     inputs: tuple[Any, ...] | Mapping[str, Any] | None,
     options: SourceOptions,
     seconds: float,
+    drawn: int,
 ) -> Opened:
     text = str(model)
     if isinstance(model, str | Path):
@@ -214,7 +220,7 @@ def _open_module(
     made_up = _made_up(specs, options) if options.declared else frozenset()
     return Opened(
         source=source,
-        samples=_samples(specs, examples, options, real, made_up),
+        samples=_samples(specs, examples, options, real, made_up, drawn),
         find_key=fingerprint_soon(live),
         options=options,
         made_up=made_up,
@@ -222,7 +228,10 @@ def _open_module(
 
 
 def _open_file(
-    path: Path, inputs: tuple[Any, ...] | Mapping[str, Any] | None, options: SourceOptions
+    path: Path,
+    inputs: tuple[Any, ...] | Mapping[str, Any] | None,
+    options: SourceOptions,
+    drawn: int,
 ) -> Opened:
     given, real = _given_arrays(inputs, options), _found_real(options)
     found = sniff(path)
@@ -241,7 +250,7 @@ def _open_file(
     made_up = _made_up(specs, options) if inputs is None else frozenset()
     return Opened(
         source=source,
-        samples=_samples(specs, examples, options, real, made_up),
+        samples=_samples(specs, examples, options, real, made_up, drawn),
         find_key=lambda: key_of("file", artifact.format.name, artifact.sha256),
         options=options,
         made_up=made_up,
@@ -322,10 +331,11 @@ def _samples(
     options: SourceOptions,
     real: RealInputs | None,
     made_up: frozenset[str],
+    drawn: int,
 ) -> Samples:
     if real is None:
         domain = domain_of(examples, declared=options.ranges(specs), made_up=made_up)
-        return draw_samples(examples, options.samples or DEFAULT_SAMPLES, domain)
+        return draw_samples(examples, drawn, domain)
     return read_real(real, specs, images=options.images, examples=examples, most=options.samples)
 
 
