@@ -45,9 +45,10 @@ def convert(task: HopTask) -> HopResult:
         raise UnsupportedError("exported → onnx", stateful)
     signature = task.source.signature
     opset = task.options.get("opset")
+    output_names = [spec.name for spec in signature.outputs]
     with quiet_torch():
-        exported = _export(program, [spec.name for spec in signature.outputs], opset)
-    layer_map = _layer_map(task.spine, exported, [spec.name for spec in signature.outputs])
+        exported = _export(program, output_names, opset)
+    layer_map = _layer_map(task.spine, program, exported, output_names)
     _annotate(exported.model.graph, task.spine, layer_map)
     task.enter(Stage.SERIALIZE)
     weights = sum(each.const_value.nbytes for each in exported.model.graph.initializers.values())
@@ -97,13 +98,15 @@ def _without_rule(program: torch.export.ExportedProgram) -> Iterator[Unsupported
         yield UnsupportedOperator(operator=name, count=count, where=first[name] or None)
 
 
-def _layer_map(spine: Spine, exported: Any, output_names: list[str]) -> LayerMap:
+def _layer_map(
+    spine: Spine, program: torch.export.ExportedProgram, exported: Any, output_names: list[str]
+) -> LayerMap:
     graph = exported.model.graph
     values = {value.name for node in graph for value in node.outputs}
     nodes = list(exported.exported_program.graph.nodes)
     # the exporter renames what the program returns
     renamed = dict(zip(output_nodes(exported.exported_program), output_names, strict=True))
-    ends = _ends_by_origin(nodes)
+    ends = _ends_by_origin(nodes, _results(program))
     mapped: dict[str, Place] = {}
     for layer in spine.layers:
         node = _end_for(layer, ends)
@@ -115,11 +118,25 @@ def _layer_map(spine: Spine, exported: Any, output_names: list[str]) -> LayerMap
     return explain_absences(spine, mapped)
 
 
-def _ends_by_origin(nodes: list[Any]) -> dict[str, list[Any]]:
+def _results(program: torch.export.ExportedProgram) -> dict[tuple[str, int], str]:
+    """Name of a node with several results, and number of one → name of the node that takes it."""
+    return {
+        (node.args[0].name, node.args[1]): node.name
+        for node in program.graph.nodes
+        if node.target is operator.getitem and isinstance(node.args[1], int)
+    }
+
+
+def _ends_by_origin(
+    nodes: list[Any], results: Mapping[tuple[str, int], str]
+) -> dict[str, list[Any]]:
     """Spine name → nodes lowered from it whose results other layers read."""
     import torch
 
     origins = {node: _origin(node) for node in nodes if node.op == "call_function"}
+    for node, origin in origins.items():
+        if node.target is operator.getitem:  # PyTorch tells what has all results
+            origins[node] = results.get((origin, node.args[1]), origin)
     ends: dict[str, list[Any]] = {}
     for node, origin in origins.items():
         if not isinstance(node.meta.get("val"), torch.Tensor):

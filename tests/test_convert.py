@@ -69,6 +69,17 @@ def test_names_are_the_users(onnx_file: Path) -> None:
     assert [each.name for each in session.get_outputs()] == ["output"]
 
 
+def test_each_result_of_an_operator_has_a_place_in_the_onnx_file(tmp_path: Path) -> None:
+    class Best(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return *torch.topk(x, 2), x.split([1, 3, 2], dim=1)[1] * 2
+
+    result = bridge.convert(Best(), (torch.randn(3, 6),), to="onnx", out=tmp_path)
+    assert result.report["validation"]["targets"]["onnx"]["verdict"] == "pass"
+    mapped = result.artifacts["onnx"].layer_map.mapped()
+    assert {"getitem", "getitem_1", "getitem_3", "mul"} <= set(mapped)  # best, where, middle
+
+
 def test_an_onnx_file_is_a_source_with_its_own_layers(onnx_file: Path, tmp_path: Path) -> None:
     result = bridge.convert(onnx_file, to="tflite", out=tmp_path)
     assert result.exit_code == 0
