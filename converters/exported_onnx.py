@@ -112,10 +112,19 @@ def _layer_map(
         node = _end_for(layer, ends)
         if node is None:
             continue
-        name = node.name if node.name in values else renamed.get(node.name)
-        if name in values:
+        names = (node.name, renamed.get(node.name), _part_name(node))
+        name = next((each for each in names if each in values), None)
+        if name is not None:
             mapped[layer.id] = Place(tensor=name)
     return explain_absences(spine, mapped)
+
+
+def _part_name(node: torch.fx.Node) -> str | None:
+    """What the exporter calls a part of a split tensor."""
+    if node.target is not operator.getitem:
+        return None
+    split, index = node.args
+    return f"{split}_split_{index}"
 
 
 def _results(program: torch.export.ExportedProgram) -> dict[tuple[str, int], str]:
