@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...artifact import Artifact
 from ...errors import UnsupportedError
 from ...formats import EXPORTED, ONNX, TFLITE
 from ...samples import Samples
+from ...worker import WorkFailure
 from ..running import Runner
 from ..runtime import RUNTIMES, Runtime
 from ..taps.exported import NodeRunner, load_program
@@ -28,6 +29,8 @@ from .tflite_graph import read_tflite
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 _PROBES = 2
 _MOST_TRIED = 16  # samples that are tried for probes
@@ -60,12 +63,33 @@ def align(artifact: Artifact, source: Artifact, *, runner: Runner, samples: Samp
         The alignment.
 
     Raises:
-        WorkFailure: The artifact does not run.
+        WorkFailure: The artifact runs in no runtime that shows its tensors.
     """
+    return _in_any_runtime(
+        artifact, lambda runtime: _aligned(artifact, source, runner, samples, runtime)
+    )
+
+
+def _in_any_runtime(artifact: Artifact, work: Callable[[Runtime], T]) -> T:
+    """Do something in the first runtime that shows the tensors inside, and runs the file."""
+    first: WorkFailure | None = None
+    for runtime in _tapping(artifact):
+        try:
+            return work(runtime)
+        except WorkFailure as error:
+            first = first or error
+    if first is None:
+        raise UnsupportedError(f"no runtime here shows the tensors of {artifact.format}", [])
+    raise first
+
+
+def _aligned(
+    artifact: Artifact, source: Artifact, runner: Runner, samples: Samples, runtime: Runtime
+) -> Alignment:
     assert source.spine is not None
     nodes = _loaded(source)
-    head = _telling(artifact, source, nodes, runner, samples)
-    graph, probes = _probed(artifact, runner, head)
+    head = _telling(artifact, source, nodes, runner, samples, runtime)
+    graph, probes = _probed(artifact, runner, head, runtime)
     inputs = _inputs(artifact, source, graph, nodes.inputs)
     matcher = Matcher(source.spine, nodes, graph, probes, inputs)
     with one_thread():
@@ -96,7 +120,7 @@ def measured_again(
         WorkFailure: The artifact does not run.
     """
     head = samples.head(1)
-    _, probes = _probed(artifact, runner, head)
+    _, probes = _in_any_runtime(artifact, lambda runtime: _probed(artifact, runner, head, runtime))
     nodes, confirmed = _loaded(source), Confirmation(probes, alignment.pairs, 0)
     with one_thread():
         nodes.run(_given(source, nodes, head, 0), visitor=confirmed)
@@ -104,7 +128,12 @@ def measured_again(
 
 
 def _telling(
-    artifact: Artifact, source: Artifact, nodes: NodeRunner, runner: Runner, samples: Samples
+    artifact: Artifact,
+    source: Artifact,
+    nodes: NodeRunner,
+    runner: Runner,
+    samples: Samples,
+    runtime: Runtime,
 ) -> Samples:
     """The first samples with finite outputs: a mask that hides all there is gives NaN everywhere.
 
@@ -114,7 +143,7 @@ def _telling(
     if all(spec.dtype.startswith("float") for spec in source.signature.inputs):
         return samples.head(_PROBES)
     tried = samples.head(_MOST_TRIED)
-    outputs = runner.run(_tapping(artifact), artifact, tried).arrays.outputs.values()
+    outputs = runner.run(runtime, artifact, tried).arrays.outputs.values()
     chosen: list[int] = []
     for index in range(tried.count):
         if not all(_is_finite(each[index]) for each in outputs):
@@ -135,9 +164,11 @@ def _is_finite(values: Array) -> bool:
     return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
-def _probed(artifact: Artifact, runner: Runner, samples: Samples) -> tuple[Graph, Probes]:
+def _probed(
+    artifact: Artifact, runner: Runner, samples: Samples, runtime: Runtime
+) -> tuple[Graph, Probes]:
     graph = _READERS[artifact.format.name](artifact.path)
-    run = runner.run(_tapping(artifact), artifact, samples, _shown(graph))
+    run = runner.run(runtime, artifact, samples, _shown(graph))
     return graph, Probes(graph, run.arrays.taps)
 
 
@@ -145,13 +176,12 @@ def _loaded(source: Artifact) -> NodeRunner:
     return NodeRunner(load_program(source.path), path=source.path, double=True)
 
 
-def _tapping(artifact: Artifact) -> Runtime:
-    """The first runtime of a format that shows the tensors inside."""
+def _tapping(artifact: Artifact) -> Iterator[Runtime]:
+    """The runtimes of a format that show the tensors inside."""
     for kind in RUNTIMES:
         fits = artifact.format in kind.formats and kind.taps and not kind.reference_only
         if fits and kind().probe().available:
-            return kind()
-    raise UnsupportedError(f"no runtime here shows the tensors of {artifact.format}", [])
+            yield kind()
 
 
 def _shown(graph: Graph) -> list[str]:
