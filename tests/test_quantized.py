@@ -120,6 +120,16 @@ def test_a_collapse_is_found_at_its_layer(
         assert target["layers"]["introduced"] == layer
 
 
+def test_layers_of_a_file_that_xnnpack_refuses_are_found_in_the_plain_kernels(
+    files: dict[str, Path],
+) -> None:
+    refused = edited(files["int8"], "stem/conv2d/pad", _narrow)  # unlike the scale of what it pads
+    verdicts = targets(compared(refused))
+    assert verdicts["tflite"]["outcome"]["symptom"] == "error"
+    plain = verdicts["tflite@litert-builtin"]
+    assert (plain["verdict"], plain["layers"]["introduced"]) == ("fail", "relu")
+
+
 def test_a_collapse_is_reproduced_by_a_script_of_its_own(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
