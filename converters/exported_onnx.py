@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Signature, TensorSpec
@@ -190,7 +191,7 @@ def _signature(graph: Any, source: Signature) -> Signature:
     """The source's signature with the names that the ONNX graph really has."""
 
     def named(spec: TensorSpec, value: Any) -> TensorSpec:
-        return TensorSpec(name=value.name, shape=spec.shape, dtype=spec.dtype)
+        return replace(spec, name=value.name)
 
     return Signature(
         inputs=tuple(named(*pair) for pair in zip(source.inputs, graph.inputs, strict=True)),

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..artifact import Artifact, Signature, TensorSpec
 from ..availability import version_of
+from ..axes import AXES
 from ..errors import ConversionError, UnsupportedError, UnsupportedOperator, UsageError
 from ..formats import ONNX, SAVED_MODEL, TFLITE
 from ..hop import Hop, HopResult, HopTask, register_hop
@@ -26,7 +27,6 @@ from ._onnx2tf.trace import Conversion, trace
 TOOLCHAIN = "onnx2tf"
 SIGNATURE = "serving_default"
 _LAYOUTS = {"nchw": "source", "nhwc": "nhwc"}
-_AXES = {3: ("NCW", "NWC"), 4: ("NCHW", "NHWC"), 5: ("NCDHW", "NDHWC")}
 
 # the last conversion of this process: both hops of a job start from the same one
 _latest: dict[tuple[str, str], Conversion] = {}
@@ -176,7 +176,7 @@ def _signature(conversion: Conversion, source: Artifact) -> Signature:
     for name, argument in conversion.arguments.items():
         permutation = conversion.input_layouts[name]
         tensor = tensors[argument]
-        axes = _AXES[len(tensor.shape)] if name in conversion.source.spatial else ("", "")
+        axes = AXES[len(tensor.shape)] if name in conversion.source.spatial else ("", "")
         inputs.append(
             _spec(argument, tensor, known.get(name), permutation, axes[permutation is not None])
         )

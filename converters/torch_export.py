@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Signature
+from ..axes import with_layouts
 from ..digesting import DigestedFile
 from ..errors import CaptureError, MismatchError
 from ..formats import EXPORTED, TORCH
@@ -55,7 +56,7 @@ def convert(task: HopTask) -> HopResult:
             task.enter(Stage.COMPARE)
             _check(live, tensors_of(result), made.result())
     return HopResult(
-        signature=_signature(live, program, outputs),
+        signature=with_layouts(_signature(live, program, outputs), spine),
         layer_map=identity_map(spine.ids()),
         producer_version=torch.__version__,
         spine=spine,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..axes import with_layouts
 from ..errors import ConversionError, MismatchError
 from ..formats import TORCH, TORCHSCRIPT
 from ..hop import Hop, HopResult, HopTask, register_hop
@@ -58,8 +59,9 @@ def convert(task: HopTask) -> HopResult:
         result = live.run()
         loaded = torch.jit.load(str(task.out))  # type: ignore[no-untyped-call]
     outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
+    signature = signature_of(live.inputs(), outputs, live.dynamic)
     return HopResult(
-        signature=signature_of(live.inputs(), outputs, live.dynamic),
+        signature=with_layouts(signature, task.spine) if task.spine else signature,
         layer_map=layer_map(scripted, loaded, task.spine, _root(scripted)),
         producer_version=torch.__version__,
         notes=tuple(notes),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..artifact import Artifact, Signature, TensorSpec, data_file
+from ..axes import AXES
 from ..errors import BridgeError, ConversionError, InputError, UsageError
 from ..formats import EXPORTED, ONNX, TORCH, format_named
 from ..inspection import inspect
@@ -305,11 +306,12 @@ def _corresponding(
 def _placed(kind: str, path: Path, source: TensorSpec, its: TensorSpec) -> TensorSpec:
     rank = len(source.shape)
     if _same_sizes(source.shape, its.shape):
-        return its
+        return replace(its, layout=source.layout)
     if rank >= 3 and rank == len(its.shape):
         last = (0, *range(2, rank), 1)
         if _same_sizes(tuple(source.shape[axis] for axis in last), its.shape):
-            return replace(its, permutation=last)
+            _, channels_last = AXES.get(rank, ("", None))
+            return replace(its, permutation=last, layout=channels_last)
     raise InputError(f"{path}: its {kind} {its} cannot be the source's {source}")
 
 

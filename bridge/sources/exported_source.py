@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..artifact import Artifact, Signature, TensorSpec, digest, size_of
+from ..axes import with_layouts
 from ..formats import EXPORTED
 from ..layers import identity_map
 from ..live import dtype_name, output_names
@@ -38,15 +39,16 @@ def read(path: Path) -> Artifact:
     spine = spine_of(program)
     outputs = output_nodes(program)
     names = _output_names(program)
+    signature = Signature(
+        inputs=tuple(spec(name, name) for name in spine.inputs),
+        outputs=tuple(spec(name, each) for name, each in zip(names, outputs, strict=True)),
+    )
     return Artifact(
         format=EXPORTED,
         path=path,
         sha256=digest(path),
         size=size_of(path),
-        signature=Signature(
-            inputs=tuple(spec(name, name) for name in spine.inputs),
-            outputs=tuple(spec(name, each) for name, each in zip(names, outputs, strict=True)),
-        ),
+        signature=with_layouts(signature, spine),
         producer_version=f"torch {torch.__version__}",
         layer_map=identity_map(spine.ids()),
         spine=spine,
