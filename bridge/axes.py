@@ -20,11 +20,10 @@ _SPATIAL = {
     for rank in (1, 2, 3)
     for name in (
         "conv", "conv_transpose", "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool",
-        "upsample_nearest", "upsample_nearest_exact",
+        "upsample_nearest", "upsample_nearest_exact", "upsample_linear", "upsample_bilinear",
+        "upsample_bicubic", "upsample_trilinear",
     )
-} | {"aten.upsample_linear1d": 3, "aten.upsample_bilinear2d": 4, "aten.upsample_bicubic2d": 4,
-     "aten.upsample_trilinear3d": 5, "aten.pixel_shuffle": 4, 
-     "aten.pixel_unshuffle": 4}  # fmt: skip
+} | {"aten.pixel_shuffle": 4, "aten.pixel_unshuffle": 4}  # fmt: skip
 _CONVOLUTIONS = frozenset({"aten.convolution", "aten._convolution"})
 # Operators that leave the meaning of the axes as it is, where they leave the sizes so.
 _CELLWISE = frozenset(
