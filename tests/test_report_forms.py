@@ -77,6 +77,13 @@ def test_the_first_finding_is_the_layer_that_a_fault_was_seeded_in(make: str) ->
     assert seeded[0] in first.title
 
 
+def test_a_layer_that_stands_for_several_names_them() -> None:
+    document = report_documents.int8_collapse()
+    row = next(each for each in document["layers"] if each["id"] == "relu6_20")
+    row["targets"]["tflite"]["cluster"] = ["add_19", "conv2d_20", "relu6_20"]
+    assert "the file computes it in one with add_19, conv2d_20" in findings(document)[0].text
+
+
 def test_an_operator_that_the_gpu_delegate_refuses_is_pointed_at_with_its_line() -> None:
     document = report_documents.gpu_refusal()
     assert overall(document)[0] == "pass"

@@ -216,6 +216,9 @@ def _drift(
         parts.append(f"what arrives there is {ratio} × the noise of rounding (limit {limit:g})")
     if row and row["metrics"] and row["metrics"]["same_nonfinite"]:
         parts.append(f"{db_text(row['metrics']['sqnr_db'])} accumulated")
+    others = [each for each in (row or {}).get("cluster") or () if each != first]
+    if others:
+        parts.append(f"the file computes it in one with {', '.join(others)}")
     if not introduced:
         parts.append(target["layers"].get("isolation") or "an earlier layer may have begun it")
     return Finding(
