@@ -97,17 +97,20 @@ def _recorded(path: Path) -> dict[str, dict[str, str]]:
 def _register(operator: str, name: str, file: str) -> None:
     """Import the code that registers an operator: by its module's name, or from its file."""
     cause: Exception | None = None
-    for load in (lambda: importlib.import_module(name), lambda: _run(name, Path(file))):
+    loads = (lambda: importlib.import_module(name), lambda: _run(name, Path(file)))
+    # a script would do again all that it did
+    for load in () if name == "__main__" else loads:
         try:
             load()
         except Exception as error:  # noqa: BLE001 - a user's module raises what it likes
             cause = error
         if _is_registered(operator):
             return
+    where = f"the script {file}" if name == "__main__" else f"the module {name} ({file})"
     raise SourceError(
         f"the program has the operator {operator}, which is not registered here"
         + (f": {type(cause).__name__}: {cause}" if cause else ""),
-        hint=f"the module {name} ({file}) registered it: make that importable",
+        hint=f"{where} registered it: put that into a module that can be imported",
     ) from cause
 
 

@@ -207,6 +207,33 @@ def test_a_stored_program_knows_who_registers_its_operators(project: Path, tmp_p
     assert "Traceback" not in said
 
 
+SCRIPT = (
+    OPERATORS
+    + """
+import bridge
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return scaled_tanh(x, 2.0)
+
+print("the script runs")
+assert bridge.convert(Net(), (torch.ones(1, 4),), to="tflite", out="out", validate=False).ok
+"""
+)
+
+
+def test_a_script_is_not_run_again_for_its_operators(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    made = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert made.stdout == "the script runs\n"
+    done = driftbridge(tmp_path, "validate", "out")
+    assert done.returncode == 2
+    assert "the script runs" not in done.stdout
+    assert f"the script {tmp_path / 'script.py'} registered it" in done.stderr
+
+
 def test_an_installed_plug_in_is_found_by_commands_that_do_not_import_the_model(
     installed: Path,
 ) -> None:
