@@ -37,8 +37,9 @@ def load_program_file(path: Path) -> torch.export.ExportedProgram:
     try:
         return torch.export.load(path)
     except Exception as error:  # torch has errors of many kinds for a file that it cannot read
+        said = str(error).splitlines() or [type(error).__name__]
         raise SourceError(
-            f"torch.export cannot load {path}: {str(error).splitlines()[0]}",
+            f"torch.export cannot load {path}: {said[0]}",
             hint="if it has operators that are not PyTorch's, import what registers them first",
         ) from error
 
