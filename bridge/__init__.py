@@ -9,17 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["convert", "inspect", "plan", "validate"]
+__all__ = ["convert", "inspect", "plan", "to_tflite", "validate"]
 
 _HOMES = {
     "convert": "bridge.api",
     "inspect": "bridge.inspection",
     "plan": "bridge.planning",
+    "to_tflite": "bridge.api",
     "validate": "bridge.api",
 }
 
 if TYPE_CHECKING:
-    from .api import convert, validate
+    from .api import convert, to_tflite, validate
     from .inspection import inspect
     from .planning import plan
 

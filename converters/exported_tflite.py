@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..artifact import Signature, TensorSpec
 from ..errors import UsageError
 from ..formats import EXPORTED, TFLITE
-from ..hop import Hop, HopResult, HopTask, register_hop
+from ..hop import EnterStage, Hop, HopResult, HopTask, register_hop
+from ..layers import Spine
 from ..live import dtype_name
 from ..outcome import Stage
 from ..program_file import load_program_file
@@ -36,18 +38,41 @@ def convert(task: HopTask) -> HopResult:
     """
     assert task.source is not None
     assert task.spine is not None
-    signature = task.source.signature
-    options = _options(task.options, signature)
+    options = compile_options(task.options, task.source.signature)
     task.enter(Stage.LOAD)
     program = task.live if task.live is not None else load_program_file(task.source.path)
-    task.enter(Stage.LOWER)
+    return compiled(program, task.spine, task.source.signature, options, task.out, enter=task.enter)
+
+
+def compiled(
+    program: torch.export.ExportedProgram,
+    spine: Spine,
+    signature: Signature,
+    options: CompileOptions,
+    out: Path,
+    enter: EnterStage = lambda stage: None,
+) -> HopResult:
+    """Compile a captured program and write the file.
+
+    Args:
+        program: The program.
+        spine: Its layers.
+        signature: Its inputs and outputs, by the names that the file gives them.
+        options: How it is compiled.
+        out: Path of the file.
+        enter: Called with a stage before it begins.
+
+    Raises:
+        UnsupportedError: All operators that have no lowering, or arguments that theirs refuse.
+    """
+    enter(Stage.LOWER)
     names = ([spec.name for spec in signature.inputs], [spec.name for spec in signature.outputs])
-    graph = compile_program(program, task.spine, options, *names)
-    task.enter(Stage.SERIALIZE)
-    sha256 = write(graph, task.out, names)
+    graph = compile_program(program, spine, options, *names)
+    enter(Stage.SERIALIZE)
+    sha256 = write(graph, out, names)
     return HopResult(
         signature=_signature(graph, signature, options),
-        layer_map=layer_map(graph, task.spine),
+        layer_map=layer_map(graph, spine),
         producer_version=__version__,
         notes=tuple(_notes(graph, signature, program)),
         precision="float16" if options.float16_weights else "float32",
@@ -55,7 +80,12 @@ def convert(task: HopTask) -> HopResult:
     )
 
 
-def _options(given: Mapping[str, Any], signature: Signature) -> CompileOptions:
+def compile_options(given: Mapping[str, Any], signature: Signature) -> CompileOptions:
+    """Return how to compile, from the hop's options by name.
+
+    Raises:
+        UsageError: One has a value that it cannot have.
+    """
     precision = given.get("precision")
     if precision not in (None, "fp32", "fp16"):
         raise UsageError(f"--precision {precision} is not known", hint="it is fp32 or fp16")
@@ -119,7 +149,7 @@ def _notes(graph: Graph, source: Signature, program: torch.export.ExportedProgra
     return notes
 
 
-register_hop(
+HOP = register_hop(
     Hop(
         name="tflite-direct",
         title="direct compiler",

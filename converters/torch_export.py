@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +47,8 @@ def convert(task: HopTask) -> HopResult:
     task.enter(Stage.CAPTURE)
     with torch.no_grad():
         result = live.run() if live.result is None else live.result
-        outputs = dict(zip(output_names(result), tensors_of(result), strict=True))
-        program = _export(live, tensors_only=_has_other_leaves(result) or not _is_plain(result))
+        plain = _is_plain(result) and not _has_other_leaves(result)
+        program = _export(live, live.module if plain else _returning_tensors(live.module)[0])
         with _running(live, program) as made:
             spine = spine_of(program)
             task.enter(Stage.SERIALIZE)
@@ -56,12 +56,29 @@ def convert(task: HopTask) -> HopResult:
             task.enter(Stage.COMPARE)
             _check(live, tensors_of(result), made.result())
     return HopResult(
-        signature=with_layouts(_signature(live, program, outputs), spine),
+        signature=with_layouts(_signature(live, program, output_names(result)), spine),
         layer_map=identity_map(spine.ids()),
         producer_version=torch.__version__,
         spine=spine,
         live=program,
         sha256=sha256,
+    )
+
+
+def capture_untried(live: LiveModel) -> HopResult:
+    """Capture a live module without running it or writing a file.
+
+    What it returns, and under which names, is what ``forward`` returned while it was captured;
+    whether the graph gives the module's own result is not checked.
+
+    Raises:
+        CaptureError: ``torch.export`` cannot capture the module.
+    """
+    module, names = _returning_tensors(live.module)
+    program = _export(live, module)
+    spine = spine_of(program)
+    return HopResult(
+        signature=with_layouts(_signature(live, program, names), spine), spine=spine, live=program
     )
 
 
@@ -136,22 +153,28 @@ def _is_plain(result: Any) -> bool:
     return isinstance(result, torch.Tensor)
 
 
-def _returning_tensors(module: torch.nn.Module) -> torch.nn.Module:
-    """The module with only the tensors of its result, which is all that other formats can hold."""
+def _returning_tensors(module: torch.nn.Module) -> tuple[torch.nn.Module, list[str]]:
+    """The module with only the tensors of its result, which is all that other formats can hold.
+
+    Returns:
+        It, and a list that has the names of these tensors once it was called.
+    """
     forward = module.forward
+    names: list[str] = []
 
     @functools.wraps(forward)
     def tensors(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
-        return tuple(tensors_of(forward(*args, **kwargs)))
+        result = forward(*args, **kwargs)
+        names[:] = output_names(result)
+        return tuple(tensors_of(result))
 
     same = copy.copy(module)  # the same parameters and submodules, so the same names
     same.forward = tensors
-    return same
+    return same, names
 
 
-def _export(live: LiveModel, *, tensors_only: bool) -> torch.export.ExportedProgram:
+def _export(live: LiveModel, module: torch.nn.Module) -> torch.export.ExportedProgram:
     try:
-        module = _returning_tensors(live.module) if tensors_only else live.module
         return capture(module, live.args, live.kwargs, _dynamic_shapes(live))
     except Exception as error:
         raise CaptureError(
@@ -227,14 +250,18 @@ def _differing(wanted: list[torch.Tensor], made: list[torch.Tensor]) -> int | No
 
 
 def _signature(
-    live: LiveModel, program: torch.export.ExportedProgram, outputs: dict[str, torch.Tensor]
+    live: LiveModel, program: torch.export.ExportedProgram, names: Sequence[str]
 ) -> Signature:
     nodes = {node.name: node for node in program.graph.nodes}
-    shapes: dict[str, tuple[int | None, ...]] = {}
-    for name, node in zip(outputs, output_nodes(program), strict=True):
-        sizes = nodes[node].meta["val"].shape
-        shapes[name] = tuple(size if isinstance(size, int) else None for size in sizes)
-    return signature_of(live.inputs(), outputs, live.dynamic, lambda name: shapes[name])
+    results = {
+        name: nodes[node].meta["val"]
+        for name, node in zip(names, output_nodes(program), strict=True)
+    }
+    shapes = {
+        name: tuple(size if isinstance(size, int) else None for size in result.shape)
+        for name, result in results.items()
+    }
+    return signature_of(live.inputs(), results, live.dynamic, lambda name: shapes[name])
 
 
 def _first_lines(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The functions that a program calls: ``convert``, ``validate``, and ``look`` at a file."""
 
 from .comparing import DriftOptions
+from .compiling import to_tflite
 from .converting import Conversion, ConvertOptions, Result, convert
 from .handoff import AndroidBundle, AndroidOptions, android_bundle
 from .inspecting import Look, look
@@ -20,5 +21,6 @@ __all__ = [
     "android_bundle",
     "convert",
     "look",
+    "to_tflite",
     "validate",
 ]

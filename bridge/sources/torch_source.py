@@ -148,6 +148,28 @@ def make_live(
         InputError: There are no inputs, or the module does not take them.
         SourceError: Weights are NaN, or there are only their shapes; they are named.
     """
+    live = untried(module, inputs, declared, real)
+    return replace(live, result=try_once(live, seconds))
+
+
+def untried(
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...] | Mapping[str, Any] | None,
+    declared: Sequence[InputSpec] = (),
+    real: Mapping[str, NDArray[Any]] | None = None,
+) -> LiveModel:
+    """Return a module in evaluation mode with its example inputs, which it did not run on.
+
+    Args:
+        module: The module.
+        inputs: Example inputs, positional or by name.
+        declared: Declared inputs; they take the place of ``inputs``.
+        real: One real sample by name; used where there are no other inputs.
+
+    Raises:
+        InputError: There are no inputs, or they do not fit the parameters of ``forward``.
+        SourceError: Weights are NaN, or there are only their shapes; they are named.
+    """
     import torch
 
     _refuse_missing(module)
@@ -176,7 +198,41 @@ def make_live(
                 f"input {name!r} is bfloat16, which NumPy and files of samples do not have",
                 hint="take float32 and cast it in forward, or convert module.float()",
             )
-    return replace(live, result=_try(live, seconds))
+    return live
+
+
+def try_once(live: LiveModel, seconds: float = 1800.0) -> Any:
+    """Run a module once, so that a misfit is found here and is told in the user's terms.
+
+    Args:
+        live: The module with its inputs.
+        seconds: Most time that the run may take.
+
+    Returns:
+        What it made of the inputs.
+
+    Raises:
+        InputError: It does not take them.
+        SourceError: It gave no result in time.
+    """
+    import torch
+
+    given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
+    try:
+        with torch.no_grad(), time_limit(seconds):
+            return call_user("the model", live.run)
+    except TimeLimitError:
+        raise SourceError(
+            f"the model gave no result within {seconds:g} s on its example inputs",
+            hint="a longer time limit is set with --timeout",
+        ) from None
+    except SourceError as error:
+        raise InputError(
+            f"the model does not take these inputs ({given}): "
+            + error.message.removeprefix("the model raised "),
+            where=error.where,
+            user_traceback=error.user_traceback,
+        ) from error
 
 
 def _import(place: str) -> Any:
@@ -345,25 +401,3 @@ def _declared_inputs(
         if spec.dynamic
     }
     return (), bound, dynamic
-
-
-def _try(live: LiveModel, seconds: float) -> Any:
-    """Run the module once, so that a misfit is found here and is told in the user's terms."""
-    import torch
-
-    given = ", ".join(f"{n}: {t.dtype}{list(t.shape)}" for n, t in live.inputs().items())
-    try:
-        with torch.no_grad(), time_limit(seconds):
-            return call_user("the model", live.run)
-    except TimeLimitError:
-        raise SourceError(
-            f"the model gave no result within {seconds:g} s on its example inputs",
-            hint="a longer time limit is set with --timeout",
-        ) from None
-    except SourceError as error:
-        raise InputError(
-            f"the model does not take these inputs ({given}): "
-            + error.message.removeprefix("the model raised "),
-            where=error.where,
-            user_traceback=error.user_traceback,
-        ) from error
