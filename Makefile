@@ -32,8 +32,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install  ## what conversions and comparisons cost beside the bare calls; the tables of docs/benchmarks.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 pillow
+bench: speed  ## speed, and what conversions and comparisons cost beside the bare calls; the tables of docs/benchmarks.md
 	$(BIN)/python -W ignore benchmarks/conversion.py
 	$(BIN)/python -W ignore benchmarks/validation.py
 

@@ -17,19 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import zoo
-from direct import compile_program
 from peers import CACHE
 
 import bridge
 from bridge.converters._capture import capture
-
-T = TypeVar("T")
 
 PEERS = ("litert-torch", "onnx2tf")
 _SECONDS = 6.0  # of latency runs for one model
@@ -78,35 +76,19 @@ def measure(name: str, peers: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         small = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3), torch.nn.ReLU()).eval()
-        example = (torch.rand(1, 3, 9, 9),)
-        bridge.to_tflite(small, example, folder / "small.tflite")
-        to_folder(small, example, folder)
+        conversions(small, (torch.rand(1, 3, 9, 9),), {}, folder)
         model = zoo.find(name)
         module, inputs = model.load(), model.inputs("random")
-        weights = sum(each.nbytes for each in (*module.parameters(), *module.buffers()))
-        given, path = inputs.args or inputs.kwargs, folder / "ours.tflite"
-        exports, wholes, folders, memory = [], [], [], 0
-        for _ in range(_CONVERSIONS):
-            _forget_peak()
-            seconds, program = _timed(lambda: capture(module, inputs.args, inputs.kwargs))
-            exports.append(seconds)
-            before = _peak()
-            _forget_peak()
-            compile_program(program, path)
-            memory = max(memory, _peak() - before)
-            wholes.append(_timed(lambda: bridge.to_tflite(module, given, path))[0])
-            folders.append(to_folder(module, given, folder))
-        files = {"ours": path}
+        figures = conversions(module, inputs.args, inputs.kwargs, folder)
+        files = {"ours": folder / "ours.tflite"}
+        bridge.to_tflite(module, inputs.args or inputs.kwargs, files["ours"])
         files |= {
-            peer: theirs for peer in PEERS if (theirs := peers / peer / f"{name}.tflite").exists()
+            peer: path for peer in PEERS if (path := peers / peer / f"{name}.tflite").exists()
         }
         return {
             "model": name,
-            "weights": weights,
-            "export": statistics.median(exports),
-            "whole": statistics.median(wholes),
-            "folder": statistics.median(folders),
-            "memory": memory,
+            "weights": sum(each.nbytes for each in (*module.parameters(), *module.buffers())),
+            **figures,
             "latency": latencies(files),
             "converted": {
                 peer: json.loads((peers / peer / f"{name}.json").read_text()).get("seconds")
@@ -117,23 +99,39 @@ def measure(name: str, peers: Path) -> dict[str, Any]:
         }
 
 
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
+def conversions(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], folder: Path
+) -> dict[str, float]:
+    """Convert a module again and again, each time to a folder of its own, which is removed.
+
+    Returns:
+        Median seconds of ``torch.export``, of ``to_tflite`` and of ``convert``, and the bytes by
+        which the highest peak of ``to_tflite`` is above that of ``torch.export``.
+    """
+    inputs, memory = args or kwargs, 0
+    seconds: dict[str, list[float]] = {"export": [], "whole": [], "folder": []}
+    for _ in range(_CONVERSIONS):
+        _forget_peak()
+        with _timed(seconds["export"]):
+            capture(module, args, kwargs)
+        peak = _peak()
+        _forget_peak()
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            with _timed(seconds["whole"]):
+                bridge.to_tflite(module, inputs, Path(out) / "model.tflite")
+            memory = max(memory, _peak() - peak)
+            with _timed(seconds["folder"]):
+                result = bridge.convert(module, inputs, to="tflite", out=out, validate=False)
+        if not result.ok:
+            raise RuntimeError(f"it was not converted: {result.outcomes}")
+    return {**{name: statistics.median(each) for name, each in seconds.items()}, "memory": memory}
+
+
+@contextmanager
+def _timed(seconds: list[float]) -> Iterator[None]:
     begun = time.perf_counter()
-    made = work()
-    return time.perf_counter() - begun, made
-
-
-def to_folder(
-    module: torch.nn.Module, inputs: tuple[Any, ...] | Mapping[str, Any], folder: Path
-) -> float:
-    """Seconds of ``bridge.convert`` from a module to a folder of its own, which is removed."""
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        seconds, result = _timed(
-            lambda: bridge.convert(module, inputs, to="tflite", out=out, validate=False)
-        )
-    if not result.ok:
-        raise RuntimeError(f"it was not converted: {result.outcomes}")
-    return seconds
+    yield
+    seconds.append(time.perf_counter() - begun)
 
 
 def _forget_peak() -> None:
@@ -202,8 +200,8 @@ Made by `make speed`; see [benchmarks.md](benchmarks.md) for what is measured.
 - *folder* is `bridge.convert` without a validation. Besides, it runs the model and the captured
   program to compare them, tells the model's weights by a digest, keeps the program as a file (as
   large as the weights, as the result is), and writes the report.
-- *memory*: how far the peak of compiling is above that of exporting; not of small models, whose
-  peak is that of Python itself.
+- *memory*: how far the peak of the whole is above that of `torch.export`; not of small models,
+  whose peak is that of Python itself.
 - *ms*: median latency in LiteRT with XNNPACK, one thread; the files of a model run in turns.
 
 """

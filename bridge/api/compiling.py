@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..artifact import Artifact
 from ..errors import CaptureError
 from ..formats import TFLITE
+from ..worker import collector_paused
 from .folder import ResultFolder
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def to_tflite(
     path = Path(path)
     live = untried(module, inputs, declared)
     try:
-        captured = torch_export.capture_untried(live)
+        with collector_paused():
+            captured = torch_export.capture_untried(live)
     except CaptureError:
         try_once(live)  # what the module itself says of these inputs says more
         raise
@@ -75,7 +77,7 @@ def to_tflite(
         },
         captured.signature,
     )
-    with ResultFolder.open(path.parent) as folder:
+    with ResultFolder.open(path.parent) as folder, collector_paused():
         new = folder.scratch / path.name
         made = exported_tflite.compiled(
             captured.live, captured.spine, captured.signature, options, new

@@ -2,7 +2,7 @@
 
 from .failure import WorkFailure
 from .limits import Limits
-from .pool import IN_PROCESS, WORKER, Job, WorkPool, is_ours, probe_place
+from .pool import IN_PROCESS, WORKER, Job, WorkPool, collector_paused, is_ours, probe_place
 
 __all__ = [
     "IN_PROCESS",
@@ -11,6 +11,7 @@ __all__ = [
     "Limits",
     "WorkFailure",
     "WorkPool",
+    "collector_paused",
     "is_ours",
     "probe_place",
 ]

@@ -41,7 +41,7 @@ def probe_place(place: str, packages: Sequence[str]) -> Availability:
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep the garbage collector from walking a growing graph again and again (12 % of a capture).
 
     What is made in the block mostly stays, and reference counts free the rest.
@@ -187,7 +187,7 @@ class WorkPool:
             function: Any = importlib.import_module(module)
             for part in name.split("."):
                 function = getattr(function, part)
-            with time_limit(self.limits.seconds), _collector_paused():
+            with time_limit(self.limits.seconds), collector_paused():
                 return function({**job.arguments, "live": job.live}, enter, self.progress)
         except WorkFailure:
             raise
