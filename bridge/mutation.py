@@ -142,8 +142,10 @@ def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:
     """The operand whose memory a node's result may share."""
     if node.op != "call_function" or not node.all_input_nodes:
         return None
-    if node.target is operator.getitem:
-        return node.all_input_nodes[0]
+    if (
+        node.target is operator.getitem
+    ):  # of several results; those of topk have memory of their own
+        return node.all_input_nodes[0] if _viewed(node.all_input_nodes[0]) is not None else None
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return None

@@ -19,16 +19,11 @@ from .context import CompileOptions, Context
 from .decompose import alternative, decomposed
 from .dtypes import INTEGER, array_of, ir_dtype
 from .errors import Unsupported
-from .functionalize import (
-    Origins,
-    functionalized,
-    needs_functionalizing,
-    origins_before,
-    own_origins,
-)
+from .functionalize import without_writes
 from .inference import Result
 from .ir import Graph, Origin, Value, constant
 from .lowering import find_lowering
+from .origins import Origins, own_origins
 from .sizes import Dim, example, is_static, shape_of, size_of
 
 if TYPE_CHECKING:
@@ -318,9 +313,10 @@ def lower_program(
     """
     failures = {each.operator: each for each in kept_state(program)}
     constants, origins = Constants(program), own_origins(program)
-    if needs_functionalizing(program, constants):
-        captured, program = program, functionalized(program)
-        constants, origins = Constants(program), origins_before(captured, program)
+    rewritten = without_writes(program, constants)
+    if rewritten is not None:
+        program, origins = rewritten
+        constants = Constants(program)
     lowerer = Lowerer(
         program=program, constants=constants, origins=origins, options=options, failures=failures
     )
