@@ -176,7 +176,7 @@ def test_in_place_writes_mean_what_they_mean_in_pytorch(
 
 
 def test_a_write_through_a_view_keeps_the_layers(tmp_path: Path) -> None:
-    """The program is functionalised, and each new operator knows the node that it was."""
+    """The program is written without it, and each new operator knows the node that it was."""
     artifact = convert(Calls(view_of_a_view), (X, Y), tmp_path).artifacts["tflite"]
     places = artifact.layer_map.places
     assert {"linear", "add_", "relu_", "linear_1"} <= set(artifact.layer_map.mapped())

@@ -1,4 +1,4 @@
-"""Writes through views, written as new values: beside eager PyTorch, over programs made by chance."""
+"""Writes through views, written as new values: beside eager PyTorch, on programs made by chance."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bridge.mutation import alias_groups, written
 from bridge.program import run_program
 
 Forward = Callable[[torch.Tensor], Any]
+View = Callable[[], torch.Tensor]
 
 
 class Chance(nn.Module):
@@ -29,23 +30,26 @@ class Chance(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         draw = random.Random(self.seed)
-        tensors = [x * 2, torch.zeros(2, 3, 4)]
-        read = []
+        writable = [x * 2, torch.zeros(2, 3, 4)]
+        only_read: list[torch.Tensor] = []
+        results = []
         for _ in range(14):
-            base = draw.choice([each for each in tensors if each.numel()])
-            action = draw.choice(["view", "view", "write", "read"])
-            if action == "view" and base.dim():
-                tensors.append(self.view(draw, base))
-            elif action == "write":
+            base = draw.choice([each for each in writable if each.numel()])
+            action = draw.choice(["view", "view", "write", "read", "view to read"])
+            if action == "write":
                 self.write(draw, base)
             elif action == "read":
-                read.append(base + 1)
-        return [*read, *tensors]
+                results.append(draw.choice([base, *only_read]) + 1)
+            elif base.dim():
+                views = self.views(draw, base) if action == "view" else self.more_views(draw, base)
+                (writable if action == "view" else only_read).append(draw.choice(views)())
+        return [*results, *writable, *only_read]
 
-    def view(self, draw: random.Random, base: torch.Tensor) -> torch.Tensor:
+    def views(self, draw: random.Random, base: torch.Tensor) -> list[View]:
+        """Views that can be written to."""
         axis = draw.randrange(base.dim())
         other = draw.randrange(base.dim())
-        views: list[Callable[[], torch.Tensor]] = [
+        views: list[View] = [
             lambda: base.narrow(axis, 0, 1),
             lambda: base[(slice(None),) * axis + (slice(1, None, 2),)],
             lambda: base.select(axis, -1),
@@ -60,7 +64,17 @@ class Chance(nn.Module):
             views.append(lambda: torch.diagonal(base, 0, axis, other))
         if base.is_contiguous():
             views.append(lambda: base.view(-1))
-        return draw.choice(views)()
+        return views
+
+    def more_views(self, draw: random.Random, base: torch.Tensor) -> list[View]:
+        """Views that have no inverse of one tensor."""
+        axis = draw.randrange(base.dim())
+        return [
+            lambda: base.expand(2, *base.shape),
+            lambda: base.chunk(2, axis)[-1],
+            lambda: base.unbind(axis)[-1],
+            lambda: base.split(1, axis)[0],
+        ]
 
     def write(self, draw: random.Random, base: torch.Tensor) -> None:
         number = draw.randrange(1, 5)

@@ -28,7 +28,7 @@ _VIEWS = frozenset(
     f"aten.{name}"
     for name in (
         "slice", "select", "view", "permute", "transpose", "t", "unsqueeze", "squeeze", "alias",
-        "detach", "diagonal", "expand", "split", "split_with_sizes", "narrow",
+        "detach", "diagonal", "expand", "split", "split_with_sizes", "narrow", "chunk", "unbind",
     )
 )  # fmt: skip
 
@@ -153,9 +153,11 @@ class _Writer:
         root = self.group[node]
         if root not in self.roots or self.age[node] == self.writes[root]:
             return self.now[node]
-        parent = _operand(node)
         if written(node):
-            made = self._current(parent)
+            written_to = node
+            while written(written_to):
+                written_to = _operand(written_to)
+            made = self._current(written_to)
         elif node.target is operator.getitem or operator_name(node.target) in _VIEWS:
             made = self._copied(node)
         else:
