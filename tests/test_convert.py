@@ -189,6 +189,17 @@ def test_a_source_is_no_target_of_itself(onnx_file: Path, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_is_not_named_as_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is the name of a file") as raised:
+        bridge.convert(small(), (IMAGE,), to="tflite", out=tmp_path / "net.tflite")
+    assert "net makes model.tflite in it" in str(raised.value)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "net.onnx").mkdir()
+    assert bridge.convert(
+        small(), (IMAGE,), to="torchscript", out=tmp_path / "net.onnx", validate=False
+    ).ok
+
+
 def test_scripting_and_the_opset_are_the_users_choice(tmp_path: Path) -> None:
     options = ConvertOptions(hop_options={"script": True, "opset": 19})
     result = bridge.convert(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..artifact import Artifact, data_file
 from ..errors import UsageError
-from ..formats import EXPORTED, TORCH, Format, format_named
+from ..formats import EXPORTED, FORMATS, TFLITE, TORCH, Format, format_named
 from ..layers import Spine
 from ..outcome import Outcome
 from ..report import html_report, manifest_document, report_document, stored_artifacts
@@ -152,6 +152,7 @@ def convert(
         StorageError: The folder cannot be written.
     """
     formats = _formats([to] if isinstance(to, str) else to)
+    _refuse_file_name(Path(out))
     options = options or ConvertOptions()
     source_options = source_options or SourceOptions()
     if samples is not None:
@@ -186,6 +187,16 @@ def _formats(names: Sequence[str]) -> list[Format]:
     if TORCH in formats:
         raise UsageError("torch is a source, not a target: a live module has no file")
     return formats
+
+
+def _refuse_file_name(out: Path) -> None:
+    """Refuse ``model.tflite`` for the folder of the results, unless there is such a folder."""
+    if out.suffix in {each.suffix for each in FORMATS.values() if each.suffix} and not out.is_dir():
+        alone = "; bridge.to_tflite makes the file alone" if out.suffix == TFLITE.suffix else ""
+        raise UsageError(
+            f"--out {out} is the name of a file, and the results are a folder",
+            hint=f"--out {out.with_suffix('')} makes model{out.suffix} in it{alone}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
