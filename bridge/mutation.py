@@ -142,10 +142,9 @@ def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:
     """The operand whose memory a node's result may share."""
     if node.op != "call_function" or not node.all_input_nodes:
         return None
-    if (
-        node.target is operator.getitem
-    ):  # of several results; those of topk have memory of their own
-        return node.all_input_nodes[0] if _viewed(node.all_input_nodes[0]) is not None else None
+    if node.target is operator.getitem:
+        results = node.all_input_nodes[0]
+        return results if _viewed(results) is not None else None  # those of topk are its own
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return None

@@ -35,9 +35,12 @@ def without_writes(
         constants: Its nodes that depend on no input; PyTorch has run these itself.
 
     Returns:
-        The program; ``None`` if the captured one is so already.
+        Both; ``None`` if the captured program is so already.
     """
-    if not any(str(node.target) in _REGIONS for node in program.graph.nodes):
+    nodes = program.graph.nodes
+    if not any(str(node.target) in _REGIONS for node in nodes):
+        if not any(written(node) for node in nodes):
+            return None
         group = alias_groups(program)
         roots = _entangled(group, constants)
         if not roots:
@@ -58,16 +61,13 @@ def functionalized(program: torch.export.ExportedProgram) -> torch.export.Export
 
 def _entangled(group: Mapping[Node, Node], constants: Constants) -> set[Node]:
     """The groups of tensors sharing memory of which others than the written one are read later."""
-    nodes = list(group)
-    if not any(written(node) for node in nodes):
-        return set()
-    place = {node: index for index, node in enumerate(nodes)}
+    place = {node: index for index, node in enumerate(group)}
     members: dict[Node, list[Node]] = {}
-    for node in nodes:
+    for node in group:
         members.setdefault(group[node], []).append(node)
     return {
         group[target]
-        for node in nodes
+        for node in group
         for target in written(node)
         if _reaches_others(node, target, members[group[target]], constants, place)
     }
