@@ -9,7 +9,7 @@ import pytest
 from tflite_graphs import check_pass, context, draw, evaluate, finish, kinds, only
 
 from bridge.converters.tflite import Context, Value
-from bridge.converters.tflite.ir import Origin
+from bridge.converters.tflite.ir import Graph, Origin
 from bridge.converters.tflite.passes.carry_reshapes import carry_reshapes
 from bridge.converters.tflite.passes.common_subexpressions import share_subexpressions
 from bridge.converters.tflite.passes.dead_code import remove_dead_code
@@ -19,7 +19,9 @@ from bridge.converters.tflite.passes.fuse_padding import fuse_padding
 from bridge.converters.tflite.passes.half_weights import halve_weights
 from bridge.converters.tflite.passes.hoist_factors import hoist_factors
 from bridge.converters.tflite.passes.identities import remove_identities
+from bridge.converters.tflite.passes.join_axes import join_axes
 from bridge.converters.tflite.passes.lower_ranks import lower_ranks
+from bridge.converters.tflite.passes.merge_reshapes import merge_reshapes
 from bridge.converters.tflite.passes.scale_and_shift import scale_and_shift
 from bridge.converters.tflite.passes.share_transposes import share_transposes
 from bridge.converters.tflite.passes.simplify_shapes import simplify_shapes
@@ -404,3 +406,37 @@ def test_xnnpack_gets_no_tensor_of_seven_axes_that_it_cannot_run(tmp_path: Path)
     taken = [op for op in graph.ops if op.kind != "RESHAPE"]
     assert [op.kind for op in taken] == ["CONCATENATION", "SOFTMAX", "MEAN", "MEAN", "MEAN"]
     assert max(value.rank for op in taken for value in (*op.inputs, *op.outputs)) <= 6
+
+
+def test_pointwise_operators_of_many_axes_work_on_joined_ones(tmp_path: Path) -> None:
+    ctx, (x, rows, columns, y) = context(
+        (24, 28), (1, 2, 3, 4, 1, 7, 1), (1, 2, 3, 4, 1, 1, 4), (1, 2, 3, 4, 1, 7, 4)
+    )
+    many = ctx.reshape(x, (1, 2, 3, 4, 1, 7, 4))
+    added = ctx.emit("ADD", many, ctx.emit("MUL", rows, columns, shape=many.shape))
+    least = ctx.emit("MINIMUM", added, ctx.constant(draw(2, 3, 4, 1, 7, 1)))
+    less = ctx.emit("LESS", least, y, shape=many.shape, dtype="bool")
+    half = ctx.constant(np.float32(0.5))
+    chosen = ctx.emit("SELECT_V2", less, half, least, shape=many.shape, dtype="float32")
+    added.origins.append(Origin("sum"))
+
+    def both(graph: Graph) -> None:
+        join_axes(graph)
+        merge_reshapes(graph)
+
+    graph = check_pass(finish(ctx, chosen), both, tmp_path)
+    pointwise = [op for op in graph.ops if op.kind != "RESHAPE"]
+    assert [op.kind for op in pointwise] == ["MUL", "ADD", "MINIMUM", "LESS", "SELECT_V2"]
+    assert [op.output.shape for op in pointwise] == [(24, 7, 4), (672,), (168, 4), (672,), (672,)]
+    assert max(value.rank for op in pointwise for value in op.inputs if value) == 3
+    assert [op.output.origins for op in pointwise][1] == [Origin("sum", reshaped=True)]
+
+
+def test_axes_that_cannot_be_joined_stay(tmp_path: Path) -> None:
+    sizes = (2, 3, 2, 3, 2, 3, 2)
+    ctx, (x, y) = context(
+        tuple(size if axis % 2 else 1 for axis, size in enumerate(sizes)),
+        tuple(1 if axis % 2 else size for axis, size in enumerate(sizes)),
+    )
+    graph = check_pass(finish(ctx, ctx.emit("ADD", x, y, shape=sizes)), join_axes, tmp_path)
+    assert kinds(graph) == ["ADD"]

@@ -22,6 +22,7 @@ from .half_weights import halve_weights
 from .hoist_factors import hoist_factors
 from .hoist_slices import hoist_slices
 from .identities import remove_identities
+from .join_axes import join_axes
 from .leave_broadcasts import leave_broadcasts
 from .lower_ranks import lower_ranks
 from .mask_scores import mask_scores
@@ -63,6 +64,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     apply_bounds(graph)
     merge_constants(graph)
     remove_identities(graph)
+    join_axes(graph)
     drop_units(graph)
     merge_reshapes(graph)
     remove_dead_code(graph)
