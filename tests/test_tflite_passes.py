@@ -420,11 +420,7 @@ def test_pointwise_operators_of_many_axes_work_on_joined_ones(tmp_path: Path) ->
     chosen = ctx.emit("SELECT_V2", less, half, least, shape=many.shape, dtype="float32")
     added.origins.append(Origin("sum"))
 
-    def both(graph: Graph) -> None:
-        join_axes(graph)
-        merge_reshapes(graph)
-
-    graph = check_pass(finish(ctx, chosen), both, tmp_path)
+    graph = check_pass(finish(ctx, chosen), _joined, tmp_path)
     pointwise = [op for op in graph.ops if op.kind != "RESHAPE"]
     assert [op.kind for op in pointwise] == ["MUL", "ADD", "MINIMUM", "LESS", "SELECT_V2"]
     assert [op.output.shape for op in pointwise] == [(24, 7, 4), (672,), (168, 4), (672,), (672,)]
@@ -440,3 +436,26 @@ def test_axes_that_cannot_be_joined_stay(tmp_path: Path) -> None:
     )
     graph = check_pass(finish(ctx, ctx.emit("ADD", x, y, shape=sizes)), join_axes, tmp_path)
     assert kinds(graph) == ["ADD"]
+
+
+def test_a_transpose_moves_runs_of_axes_that_stay_together(tmp_path: Path) -> None:
+    ctx, (x,) = context((3, 4, 90))
+    many = ctx.reshape(x, (1, 3, 4, 1, 9, 5, 2))
+    turned = ctx.transpose(many, (0, 3, 5, 6, 1, 2, 4))
+    graph = check_pass(finish(ctx, turned), join_axes, tmp_path)
+    (transpose,) = (op for op in graph.ops if op.kind == "TRANSPOSE")
+    assert transpose.output.shape == (10, 108)
+    assert transpose.inputs[0] is not None
+    assert transpose.inputs[0].shape == (108, 10)
+
+
+def test_a_transpose_of_axes_of_size_one_is_a_reshape(tmp_path: Path) -> None:
+    ctx, (x,) = context((1, 5, 1, 1, 1, 1, 1))
+    graph = check_pass(finish(ctx, ctx.transpose(x, (6, 5, 4, 3, 2, 1, 0))), _joined, tmp_path)
+    assert kinds(graph) == ["RESHAPE"]
+
+
+def _joined(graph: Graph) -> None:
+    join_axes(graph)
+    remove_identities(graph)
+    merge_reshapes(graph)

@@ -65,6 +65,7 @@ def _optimise(graph: Graph, options: CompileOptions) -> None:
     merge_constants(graph)
     remove_identities(graph)
     join_axes(graph)
+    lower_ranks(graph)
     drop_units(graph)
     merge_reshapes(graph)
     remove_dead_code(graph)

@@ -1,4 +1,4 @@
-"""Joins the axes of pointwise operators that have more of them than XNNPACK takes."""
+"""Joins the axes of operators that have more of them than XNNPACK takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ..ir import Graph, Op, Value, constant, integers
+from ..layout.network import is_transpose
 from ..layout.rules import POINTWISE
 from ..sizes import Dim, Shape, example, product
 
@@ -13,23 +14,61 @@ _MOST = 6
 
 
 def join_axes(graph: Graph) -> None:
-    """Let pointwise operators work on tensors of fewer axes, between reshapes.
+    """Let pointwise operators and transposes work on tensors of fewer axes, between reshapes.
 
-    Axes are joined along which all operands are alike: each has all cells, or one for all of them.
-    Reshapes on both sides merge with those that made so many axes. Afterwards no pointwise operator
-    of fixed sizes has more than six axes if joining can help it.
+    Axes are joined along which all operands are alike (each has all cells, or one for all of them)
+    or that a transpose keeps together. Reshapes on both sides merge with those that made so many
+    axes. Afterwards none of these operators of fixed sizes has more than six axes if joining can
+    help it.
     """
     ops: list[Op] = []
     for op in graph.ops:
-        ops += _joined(op) if op.kind in POINTWISE and op.output.rank > _MOST else [op]
+        if op.output.rank <= _MOST or not _is_fixed(op):
+            ops.append(op)
+        elif op.kind in POINTWISE:
+            ops += _pointwise(op)
+        elif is_transpose(op):
+            ops += _transpose(op)
+        else:
+            ops.append(op)
     graph.ops = ops
 
 
-def _joined(op: Op) -> list[Op]:
-    """The operator on joined axes, with what reshapes for it; itself alone if that cannot be."""
-    values = [value for value in op.inputs if value is not None]
-    if any(isinstance(size, Dim) for value in (op.output, *values) for size in value.shape):
+def _is_fixed(op: Op) -> bool:
+    values = [value for value in (*op.inputs, *op.outputs) if value is not None]
+    return not any(isinstance(size, Dim) for value in values for size in value.shape)
+
+
+def _transpose(op: Op) -> list[Op]:
+    """A transpose of runs of axes that stay together."""
+    value, order = op.inputs
+    assert value is not None
+    assert order is not None
+    assert order.data is not None
+    wide = [int(axis) for axis in order.data if value.shape[int(axis)] != 1]
+    place = {axis: index for index, axis in enumerate(sorted(wide))}
+    runs = [
+        [axis for _, axis in run]
+        for _, run in groupby(enumerate(wide), key=lambda each: place[each[1]] - each[0])
+    ]
+    if len(runs) > _MOST:
         return [op]
+    if len(runs) <= 1:
+        return [_reshape(value, op.output, op)]
+    before = sorted(runs)
+    operand = Value(shape=_of_runs(value.shape, before), dtype=value.dtype)
+    result = Value(shape=_of_runs(value.shape, runs), dtype=value.dtype)
+    permutation = integers([before.index(run) for run in runs])
+    return [
+        _reshape(value, operand, op),
+        Op("TRANSPOSE", [operand, permutation], [result], {}, op.layers),
+        _reshape(result, op.output, op),
+    ]
+
+
+def _pointwise(op: Op) -> list[Op]:
+    """A pointwise operator on runs of axes."""
+    values = [value for value in op.inputs if value is not None]
     padded = {value: (1,) * (op.output.rank - value.rank) + value.shape for value in values}
     runs = _runs(op.output.shape, list(padded.values()))
     if len(runs) > _MOST:
