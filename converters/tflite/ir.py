@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sizes import Shape, Size, elements, is_static
+from .sizes import Dim, Shape, Size, elements, is_static
 
 Array = NDArray[Any]
 Permutation = tuple[int, ...]
@@ -236,3 +236,9 @@ def constant(data: Array, *, name: str = "") -> Value:
 def integers(values: Iterable[int]) -> Value:
     """Return an int32 vector, as the axes, shapes and pads of operators are."""
     return constant(np.array(list(values), dtype=np.int32))
+
+
+def reshape_op(value: Value, result: Value, layers: tuple[str, ...]) -> Op:
+    """Return the RESHAPE from one value to another; at most one size of the result changes."""
+    sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
+    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, layers)

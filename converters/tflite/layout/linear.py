@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import Graph, Op, Permutation, Value, constant, identity, integers
-from ..sizes import Dim, Shape
+from ..ir import Graph, Op, Permutation, Value, constant, identity, reshape_op
+from ..sizes import Shape
 from .axes import Groups, regrouped, same_memory
 from .rules import Label, Rule, register_rule
 
@@ -205,7 +205,7 @@ def _parted(op: Op) -> list[Op]:
     assert operand is not None
     if operand is not flat:
         joined = _like(flat, (*operand.shape[:rows], flat.shape[-1]), keep=not inside)
-        ops.append(_reshape(operand, joined, op.layers))
+        ops.append(reshape_op(operand, joined, op.layers))
         operand = joined
     linear = Op(
         "FULLY_CONNECTED", [operand, *op.inputs[1:]], [result], op.options["options"], op.layers
@@ -214,7 +214,7 @@ def _parted(op: Op) -> list[Op]:
     if result is not made:
         whole = _like(made, (*result.shape[:rows], made.shape[-1]), keep=not outside)
         linear.outputs = [whole]
-        ops.append(_reshape(whole, result, op.layers))
+        ops.append(reshape_op(whole, result, op.layers))
     return ops
 
 
@@ -222,8 +222,3 @@ def _like(value: Value, shape: Shape, *, keep: bool) -> Value:
     """A value of a shape, which is the given one's own layer unless its elements were moved."""
     keep = keep and value.shape == shape
     return Value(shape=shape, dtype=value.dtype, origins=list(value.origins) if keep else [])
-
-
-def _reshape(operand: Value, result: Value, layers: tuple[str, ...]) -> Op:
-    sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
-    return Op("RESHAPE", [operand, integers(sizes)], [result], {"new_shape": sizes}, layers)

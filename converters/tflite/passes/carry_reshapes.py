@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..ir import Graph, Op, Origin, Value, constant, identity, integers
+from ..ir import Graph, Op, Origin, Value, constant, identity, integers, reshape_op
 from ..layout.axes import regrouped
 from ..layout.rules import POINTWISE
 from ..sizes import Dim, Shape, example
@@ -213,7 +213,7 @@ def _convert(graph: Graph, region: _Region, rows: Shape, around: _Surroundings) 
             value.shape = (*rows, old[-1])
             if not around.is_free(value, region):
                 back = Value(shape=old, dtype=value.dtype, origins=value.origins)
-                after.setdefault(op, []).append(_reshape(value, back, op.layers))
+                after.setdefault(op, []).append(reshape_op(value, back, op.layers))
                 outside = [each for each in readers if each not in region.ops]
                 for each in outside:
                     if each.kind != "RESHAPE":
@@ -243,13 +243,8 @@ def _entering(value: Value, rows: Shape, around: _Surroundings, made: list[Op]) 
         return origin
     result = Value(shape=shape, dtype=value.dtype)
     layers = around.users[value][0].layers
-    made.append(_reshape(value if origin is None else origin, result, layers))
+    made.append(reshape_op(value if origin is None else origin, result, layers))
     return result
-
-
-def _reshape(value: Value, result: Value, layers: tuple[str, ...]) -> Op:
-    sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
-    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, layers)
 
 
 def _constant(value: Value, old: Shape, rows: Shape) -> Value:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..ir import Graph, Op, Permutation, Value, constant, integers, inverse
+from ..ir import Graph, Op, Permutation, Value, constant, integers, inverse, reshape_op
 from ..layout.axes import regrouped
 from ..layout.network import is_transpose
 from ..sizes import Dim, Shape
@@ -67,7 +67,7 @@ def _moved(op: Op, before: Op) -> list[Op] | None:
     return _viewed(
         op,
         lambda shape: (*inner[:origin], shape[axis], *inner[origin + 1 :]),
-        lambda value, output: _reshape(value, output, op.layers),
+        lambda value, output: reshape_op(value, output, op.layers),
     )
 
 
@@ -138,8 +138,3 @@ def _take_along(op: Op, axis: int, old: int, shape: Shape) -> None:
     op.inputs[1] = integers(begin if each == axis else 0 for each in range(len(shape)))
     whole = [-1 if isinstance(each, Dim) else each for each in shape]
     op.inputs[2] = integers(size if each == axis else whole[each] for each in range(len(shape)))
-
-
-def _reshape(value: Value, output: Value, layers: tuple[str, ...]) -> Op:
-    sizes = [-1 if isinstance(size, Dim) else size for size in output.shape]
-    return Op("RESHAPE", [value, integers(sizes)], [output], {"new_shape": sizes}, layers)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from ..ir import Graph, Op, Value, constant, integers
+from ..ir import Graph, Op, Value, constant, integers, reshape_op
 from ..layout.network import is_transpose
 from ..layout.rules import POINTWISE
-from ..sizes import Dim, Shape, example, product
+from ..sizes import Shape, example, product
 
 _MOST = 6
 
@@ -36,7 +36,7 @@ def join_axes(graph: Graph) -> None:
 
 def _is_fixed(op: Op) -> bool:
     values = [value for value in (*op.inputs, *op.outputs) if value is not None]
-    return not any(isinstance(size, Dim) for value in values for size in value.shape)
+    return all(value.is_static for value in values)
 
 
 def _transpose(op: Op) -> list[Op]:
@@ -54,15 +54,15 @@ def _transpose(op: Op) -> list[Op]:
     if len(runs) > _MOST:
         return [op]
     if len(runs) <= 1:
-        return [_reshape(value, op.output, op)]
+        return [reshape_op(value, op.output, op.layers)]
     before = sorted(runs)
     operand = Value(shape=_of_runs(value.shape, before), dtype=value.dtype)
     result = Value(shape=_of_runs(value.shape, runs), dtype=value.dtype)
     permutation = integers([before.index(run) for run in runs])
     return [
-        _reshape(value, operand, op),
+        reshape_op(value, operand, op.layers),
         Op("TRANSPOSE", [operand, permutation], [result], {}, op.layers),
-        _reshape(result, op.output, op),
+        reshape_op(result, op.output, op.layers),
     ]
 
 
@@ -85,10 +85,10 @@ def _pointwise(op: Op) -> list[Op]:
             continue
         operand = Value(shape=shape, dtype=value.dtype)
         operands.append(operand)
-        made.append(_reshape(value, operand, op))
+        made.append(reshape_op(value, operand, op.layers))
     joined = Value(shape=_of_runs(op.output.shape, runs), dtype=op.output.dtype)
     made.append(Op(op.kind, operands, [joined], dict(op.options), op.layers))
-    made.append(_reshape(joined, op.output, op))
+    made.append(reshape_op(joined, op.output, op.layers))
     return made
 
 
@@ -101,8 +101,3 @@ def _runs(shape: Shape, operands: Sequence[Shape]) -> list[list[int]]:
 
 def _of_runs(shape: Shape, runs: Sequence[Sequence[int]]) -> Shape:
     return tuple(product([shape[axis] for axis in run]) for run in runs)
-
-
-def _reshape(value: Value, result: Value, op: Op) -> Op:
-    sizes = [example(size) for size in result.shape]
-    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, op.layers)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 
-from ..ir import Graph, Op, Value, constant, integers
+from ..ir import Graph, Op, Value, constant, integers, reshape_op
 from ..sizes import Dim, Shape, example, product
 
 _MOST = 6
@@ -61,7 +60,7 @@ def _lowered(op: Op) -> list[Op]:
     outputs = [Value(shape=_around(each.shape, axis), dtype=each.dtype) for each in op.outputs]
     made.append(Op(op.kind, inputs, outputs, options, op.layers))
     for output, given in zip(outputs, op.outputs, strict=True):
-        made.append(_reshape(output, given, op))
+        made.append(reshape_op(output, given, op.layers))
     return made
 
 
@@ -91,7 +90,7 @@ def _reduced(op: Op) -> list[Op]:
         value = Value(shape=(sides[0], sides[2]), dtype=op.output.dtype)
         made.append(Op(op.kind, [operand, integers([1])], [value], {"keep_dims": False}, op.layers))
         shape = (*shape[:first], *shape[last:])
-    made.append(_reshape(value, op.output, op))
+    made.append(reshape_op(value, op.output, op.layers))
     return made
 
 
@@ -99,10 +98,5 @@ def _reshaped(value: Value, shape: Shape, made: list[Op], op: Op) -> Value:
     if value.data is not None:
         return constant(value.data.reshape([example(size) for size in shape]))
     result = Value(shape=shape, dtype=value.dtype)
-    made.append(_reshape(value, result, op))
+    made.append(reshape_op(value, result, op.layers))
     return result
-
-
-def _reshape(value: Value, result: Value, op: Op) -> Op:
-    sizes: Sequence[int] = [-1 if isinstance(size, Dim) else size for size in result.shape]
-    return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, op.layers)
