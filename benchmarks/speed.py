@@ -30,8 +30,9 @@ import bridge
 from bridge.converters._capture import capture
 
 PEERS = ("litert-torch", "onnx2tf")
-_SECONDS = 6.0  # of latency runs for one model
-_MOST_ROUNDS, _LEAST_ROUNDS = 60, 7
+_LOADS = 3  # where the tensors of one load lie in memory makes some files faster than others
+_SECONDS = 2.0  # of latency runs for each file and load
+_MOST_ROUNDS, _LEAST_ROUNDS = 150, 5
 _CONVERSIONS = 5
 _LARGE = 2**22  # bytes of weights; beside fewer, peaks are those of Python itself
 
@@ -154,20 +155,19 @@ def operators(path: Path) -> int:
 
 def latencies(files: Mapping[str, Path]) -> dict[str, float]:
     """Median milliseconds of each file's invoke, run in turns."""
-    interpreters = {name: _interpreter(path) for name, path in files.items()}
     times: dict[str, list[float]] = {name: [] for name in files}
-    for interpreter in interpreters.values():
-        interpreter.invoke()
-    ended = time.perf_counter() + _SECONDS * len(files)
-    for number in range(_MOST_ROUNDS):
-        order = list(interpreters.items())
-        for name, interpreter in order if number % 2 else order[::-1]:
-            begun = time.perf_counter()
+    for _ in range(_LOADS):
+        interpreters = [(name, _interpreter(path)) for name, path in files.items()]
+        for _, interpreter in interpreters:
             interpreter.invoke()
-            times[name].append(1000 * (time.perf_counter() - begun))
-        if time.perf_counter() > ended and number + 1 >= _LEAST_ROUNDS:
-            break
-    return {name: statistics.median(each) for name, each in times.items()}
+        ended = time.perf_counter() + _SECONDS * len(files)
+        for number in range(_MOST_ROUNDS):
+            for name, interpreter in interpreters if number % 2 else interpreters[::-1]:
+                with _timed(times[name]):
+                    interpreter.invoke()
+            if time.perf_counter() > ended and number + 1 >= _LEAST_ROUNDS:
+                break
+    return {name: 1000 * statistics.median(each) for name, each in times.items()}
 
 
 def _interpreter(path: Path) -> Any:

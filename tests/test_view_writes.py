@@ -78,6 +78,10 @@ class Chance(nn.Module):
 
     def write(self, draw: random.Random, base: torch.Tensor) -> None:
         number = draw.randrange(1, 5)
+        if base.dim() > 1 and draw.random() < 0.3:
+            base[..., :1, 0] += number  # in turns, so that other views are in between
+            base[0] *= base[0]
+            return
         writes: list[Callable[[], Any]] = [
             lambda: base.add_(number),
             lambda: base.mul_(base.clone()),
@@ -154,6 +158,35 @@ def test_sizes_that_change_stay_so() -> None:
     assert "slice_scatter" in str(made[0].graph) or "select_scatter" in str(made[0].graph)
     for size in (1, 5):
         agree(module, made[0], torch.rand(size, 3, 4))
+
+
+def _augmented(x: torch.Tensor) -> Any:
+    y = x * 2
+    y[:, :2] *= 3
+    return y
+
+
+def _augmented_inside(x: torch.Tensor) -> Any:
+    y = x * 2
+    y[1][:, 1:3] += x[0, :, 1:3]
+    return y
+
+
+@pytest.mark.parametrize(
+    ("forward", "scatters"), [(_augmented, 1), (_augmented_inside, 2)], ids=["one", "two"]
+)
+def test_an_augmented_assignment_is_one_write(forward: Forward, scatters: int) -> None:
+    """``y[0] += 1`` writes to ``y[0]``, and then copies the sum to ``y[0]``."""
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    module = Calls(forward)
+    program, made = rewritten(module, x)
+    functional, origins = made
+    agree(module, functional, x)
+    nodes = [str(node.target) for node in functional.graph.nodes]
+    assert len([name for name in nodes if "scatter" in name]) == scatters
+    assert not any("copy" in name for name in nodes)
+    computed = {node.name for node in program.graph.nodes if node.op == "call_function"}
+    assert computed <= {*origins.results.values()}
 
 
 def _reshaped(x: torch.Tensor) -> Any:

@@ -70,6 +70,8 @@ class _Writer:
         now: Node of the captured graph → the one that has its value, as of its ``age``.
         age: Member of a group → number of writes to the group that its node has seen.
         writes: Root → number of writes to its group so far.
+        held: Node into which a view's value was put back → the view's operator and its further
+            arguments, and that value.
     """
 
     group: Mapping[Node, Node]
@@ -77,6 +79,7 @@ class _Writer:
     now: dict[Node, Node] = field(default_factory=dict)
     age: dict[Node, int] = field(default_factory=dict)
     writes: dict[Node, int] = field(default_factory=dict)
+    held: dict[Node, tuple[Any, tuple[Any, ...], Node]] = field(default_factory=dict)
     parts: dict[Node, str] = field(default_factory=dict)
     results: dict[Node, str] = field(default_factory=dict)
 
@@ -99,11 +102,36 @@ class _Writer:
         """A node of the new graph that does what a node of the captured one does."""
         import torch
 
+        value = self._put_back_last(node)
+        if value is not None:
+            return self._same(value, node)
         made = self.graph.node_copy(node, self._current)
         self.parts[made] = node.name
         if node.target is torch.ops.aten.view.default and self.group[node] in self.roots:
             made.target = torch.ops.aten.reshape.default  # the memory of a new value is another
         return made
+
+    def _same(self, value: Node, node: Node) -> Node:
+        """A node for a layer whose result is a value that is there already."""
+        import torch
+
+        made = self.graph.create_node("call_function", torch.ops.aten.alias.default, (value,))
+        made.meta = dict(node.meta)
+        self.parts[made] = node.name
+        return made
+
+    def _put_back_last(self, view: Node) -> Node | None:
+        """The value of a view whose operand was made by putting it back.
+
+        ``y[0] += 1`` views ``y`` once more, to write the sum to where it is already.
+        """
+        import torch
+
+        if view.op != "call_function" or operator_name(view.target) not in _VIEWS or view.kwargs:
+            return None
+        args: tuple[Any, ...] = torch.fx.node.map_arg(view.args, self._current)
+        function, further, value = self.held.get(_unaliased(args[0]), (None, (), None))
+        return value if function is view.target and further == args[1:] else None
 
     def _set(self, node: Node, made: Node) -> None:
         self.now[node] = made
@@ -117,6 +145,11 @@ class _Writer:
         if others or not isinstance(node.meta.get("val"), torch.Tensor):
             raise NotUnderstoodError
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self._current)
+        if str(node.target) == "aten.copy_.default" and _unaliased(args[0]) is _unaliased(args[1]):
+            same = self._same(args[0], node)
+            self.results[same] = node.name
+            self._set(node, same)
+            return
         result = self.graph.create_node("call_function", _functional(node, target), args, kwargs)
         result.meta = dict(node.meta)
         self.parts[result] = self.results[result] = node.name
@@ -142,10 +175,12 @@ class _Writer:
         if function is None:
             return value
         operands = (self._current(parent), value) if scatters else (value,)
-        further = torch.fx.node.map_arg(arguments, self._current)
-        made = self.graph.create_node("call_function", function, (*operands, *further))
+        others = torch.fx.node.map_arg(arguments, self._current)
+        made = self.graph.create_node("call_function", function, (*operands, *others))
         made.meta = {**write.meta, "val": parent.meta["val"]}
         self.parts[made] = write.name
+        further = torch.fx.node.map_arg(view.args[1:], self._current)
+        self.held[made] = (view.target, further, _unaliased(value))
         return made
 
     def _current(self, node: Node) -> Node:
@@ -164,6 +199,13 @@ class _Writer:
             raise NotUnderstoodError  # it may have been a copy
         self._set(node, made)
         return made
+
+
+def _unaliased(node: Any) -> Any:
+    """The node whose value a node of the new graph repeats."""
+    while getattr(node, "target", None) is not None and str(node.target) == "aten.alias.default":
+        node = node.args[0]
+    return node
 
 
 def _operand(node: Node) -> Node:
