@@ -202,7 +202,8 @@ Made by `make speed`; see [benchmarks.md](benchmarks.md) for what is measured.
   large as the weights, as the result is), and writes the report.
 - *memory*: how far the peak of the whole is above that of `torch.export`; not of small models,
   whose peak is that of Python itself.
-- *ms*: median latency in LiteRT with XNNPACK, one thread; the files of a model run in turns.
+- *ms*: median latency in LiteRT with XNNPACK, one thread, over three loads of the files; the files
+  of a model run in turns.
 
 """
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from tflite_graphs import check_pass, context, draw, finish, kinds, only
+from tflite_nets import run
+from torch import nn
 
+import bridge
 from bridge.converters.tflite import Context, Value
 from bridge.converters.tflite.ir import Graph, Origin, constant
 from bridge.converters.tflite.passes.bounds import apply_bounds
@@ -20,6 +25,7 @@ from bridge.converters.tflite.passes.merge_constants import merge_constants
 from bridge.converters.tflite.passes.merge_moves import merge_moves
 from bridge.converters.tflite.passes.refused_first import refused_first
 from bridge.converters.tflite.passes.rotations import simplify_rotations, split_evenly
+from bridge.inspection.tflite_graph import read_graph
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -326,3 +332,28 @@ def test_what_the_delegate_refuses_comes_first(tmp_path: Path) -> None:
     graph = finish(ctx, ctx.pointwise("MUL", y, mask), late)
     check_pass(graph, refused_first, tmp_path)
     assert kinds(graph) == ["GREATER", "CAST", "TANH", "GREATER", "CAST", "MUL"]
+
+
+# -- long sums ------------------------------------------------------------------------------------
+
+
+class ChannelAttention(nn.Module):
+    """Scores of channels by channels, over all pixels; like those of DaViT."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pixels = x.reshape(1, 3136, 3, 32).transpose(1, 2)
+        return pixels.transpose(-1, -2) @ pixels
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["xnnpack", "plain"])
+def test_long_sums_round_as_little_as_those_of_pytorch(plain: bool, tmp_path: Path) -> None:
+    """Added up one after the other, these numbers of one sign are at 122 dB."""
+    x = torch.rand(1, 3136, 96, generator=torch.Generator().manual_seed(0))
+    module = ChannelAttention().eval()
+    artifact = bridge.to_tflite(module, (x,), tmp_path / "a.tflite")
+    (actual,) = run(artifact.path, {"x": x.numpy()}, plain=plain).values()
+    truth = module(x.double()).numpy()
+    error = np.sqrt(((actual - truth) ** 2).sum() / (truth**2).sum())
+    assert -20 * np.log10(error) > 130
+    names = [operator.name for operator in read_graph(artifact.path).operators]
+    assert names.count("TRANSPOSE") == 1, "parts need none of their own"

@@ -19,6 +19,7 @@ ROWS = [
     Row("aten.einsum", "bhwc,ijc->bhwij", [f32(2, 4, 5, 3), const(f32(2, 3, 3))]),
     Row("aten.einsum", "bhwc,hwco->bo", [f32(2, 2, 3, 4), const(f32(2, 3, 4, 5))]),
     Row("aten.einsum", "bhwc,hkc->bhwk", [f32(2, 4, 5, 3), const(f32(4, 6, 3))]),
+    Row("aten.einsum", "bnhd,bnhe->bhde", [f32(1, 2304, 2, 8), f32(1, 2304, 2, 9, seed=1)]),
     Row("aten.einsum", "i,i->", [f32(4), f32(4, seed=1)]),
     Row("aten.einsum", "bi,bi->b", [f32(2, 4), f32(2, 4, seed=1)]),
     Row("aten.einsum", "bi,bi->bi", [f32(2, 4), f32(2, 4, seed=1)]),

@@ -77,6 +77,8 @@ ROWS = [
     Row("aten.mm", f32(2, 3), const(f32(3, 4))),
     Row("aten.bmm", f32(5, 2, 3), f32(5, 3, 4)),
     Row("aten.bmm", f32(5, 2, 3), const(f32(5, 4, 3).transpose(1, 2))),
+    Row("aten.bmm", f32(2, 9, 2304), f32(2, 2304, 8, seed=1), label="sums in parts"),
+    Row("aten.bmm", f32(1, 8, 2053), f32(1, 2053, 8, seed=1), label="has no parts"),
     Row("aten.mv", f32(2, 3), f32(3)),
     Row("aten.mv", f32(2, 3), const(f32(3))),
     Row("aten.dot", f32(7), f32(7, seed=1)),

@@ -11,7 +11,7 @@ from ..ir import Value
 from ..lowering import lowers
 from ..sizes import Size, elements, product
 from .indexing import taken_every
-from .linear import fully_connected
+from .linear import batch_matmul, fully_connected
 
 _BATCH_AXES = 3  # BATCH_MATMUL takes five axes, two of which are the matrices'
 
@@ -216,8 +216,8 @@ def _by_batch(ctx: Context, x: Term, y: Term, groups: tuple[list[str], ...]) -> 
     rows, columns = product(x.sizes(left)), product(y.sizes(right))
     first = x.ordered(ctx, [*batch, *summed, *left] if adj_x else [*batch, *left, *summed])
     second = y.ordered(ctx, [*batch, *right, *summed] if adj_y else [*batch, *summed, *right])
-    made = ctx.emit(
-        "BATCH_MATMUL",
+    made = batch_matmul(
+        ctx,
         ctx.reshape(first, (*leading, *((depth, rows) if adj_x else (rows, depth)))),
         ctx.reshape(second, (*leading, *((columns, depth) if adj_y else (depth, columns)))),
         adj_x=adj_x,

@@ -8,9 +8,12 @@ from ..context import Context, Number
 from ..dtypes import INTEGER, is_float
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import broadcast, product
+from ..sizes import broadcast, example, is_static, product
 
 _MOST_AXES = 5  # of FULLY_CONNECTED and BATCH_MATMUL, in LiteRT's kernels and on XNNPACK
+_LONG = 2048  # numbers to add up before it is done in parts,
+_PART = 512  # of so many at most,
+_SMALL = 8  # for a result with this many rows and columns, and as many times fewer than numbers
 
 
 @lowers("aten.linear")
@@ -158,8 +161,43 @@ def matrix_product(ctx: Context, x: Value, y: Value, *, adj_y: bool = False) -> 
             for each in (x, y)
         )
         rank = 3
-    result = ctx.emit("BATCH_MATMUL", ctx.with_rank(x, rank), ctx.with_rank(y, rank), adj_y=adj_y)
+    result = batch_matmul(ctx, ctx.with_rank(x, rank), ctx.with_rank(y, rank), adj_y=adj_y)
     return ctx.reshape(result, shape)
+
+
+def batch_matmul(
+    ctx: Context, x: Value, y: Value, *, adj_x: bool = False, adj_y: bool = False
+) -> Value:
+    """Multiply matrices of the same rank, of which each may lie the other way round.
+
+    LiteRT's kernels add up one product after the other. Where channels attend to each other over
+    all pixels of an image, a softmax makes the rounding of so many additions a thousand times
+    larger; PyTorch adds up in parts, and so does the file, if the result is small beside the sums.
+    """
+    left, right = (-2 if adj_x else -1), (-1 if adj_y else -2)
+    sizes = (x.shape[-3 - left], y.shape[-3 - right], x.shape[left])
+    parts = _parts(*map(example, sizes)) if is_static(sizes) and x.rank < _MOST_AXES else 1
+    if parts == 1:
+        return ctx.emit("BATCH_MATMUL", x, y, adj_x=adj_x, adj_y=adj_y)
+    x, y = _in_parts(ctx, x, left, parts), _in_parts(ctx, y, right, parts)
+    return ctx.reduce("SUM", ctx.emit("BATCH_MATMUL", x, y, adj_x=adj_x, adj_y=adj_y), [-3])
+
+
+def _parts(rows: int, columns: int, summed: int) -> int:
+    """In how many parts to add up."""
+    small = min(rows, columns) >= _SMALL and max(rows, columns) * _SMALL <= summed
+    if summed < _LONG or not small:
+        return 1
+    return next((n for n in range(2, _LONG) if summed % n == 0 and summed // n <= _PART), 1)
+
+
+def _in_parts(ctx: Context, x: Value, axis: int, parts: int) -> Value:
+    """``[..., m, k]`` as ``[..., parts, m, k / parts]``; ``k`` is one of the last two axes."""
+    axis += x.rank
+    shape = (*x.shape[:axis], parts, x.shape[axis] // parts, *x.shape[axis + 1 :])
+    order = [*range(x.rank + 1)]
+    order.insert(x.rank - 2, order.pop(axis))
+    return ctx.transpose(ctx.reshape(x, shape), order)
 
 
 def _integer_product(ctx: Context, x: Value, y: Value, adj_y: bool) -> Value:
