@@ -146,7 +146,7 @@ class _Writer:
             raise NotUnderstoodError
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self._current)
         if str(node.target) == "aten.copy_.default" and _unaliased(args[0]) is _unaliased(args[1]):
-            same = self._same(args[0], node)
+            same = self._same(self._current(target), node)
             self.results[same] = node.name
             self._set(node, same)
             return

@@ -11,8 +11,10 @@ from ..dtypes import INTEGER
 from ..errors import unsupported
 from ..ir import Value
 from ..lowering import lowers
-from ..sizes import Size, product
+from ..sizes import Size, example, product
 from .shape import permuted
+
+_MOST_STEPS = 4  # of a window that is made of steps
 
 
 def flipped(ctx: Context, x: Value, axes: Sequence[int]) -> Value:
@@ -93,7 +95,7 @@ def _rolled(ctx: Context, x: Value, axis: int, shift: Size) -> Value:
 
 @lowers("aten.unfold", "aten.unfold_copy")
 def unfold(ctx: Context, x: Value, dimension: int, size: int, step: int) -> Value:
-    """unfold(Tensor self, int dimension, int size, int step) -> RESHAPE or GATHER, TRANSPOSE."""
+    """unfold(Tensor self, int dimension, int size, int step) -> CONCATENATION or GATHER."""
     if x.rank == 0:
         return ctx.reshape(x, ctx.shape)
     axis = dimension % x.rank
@@ -101,12 +103,32 @@ def unfold(ctx: Context, x: Value, dimension: int, size: int, step: int) -> Valu
     shape = (*x.shape[:axis], count, size, *x.shape[axis + 1 :])
     if step == size:
         windows = ctx.reshape(ctx.slice(x, axis, 0, count * size), shape)
+    elif size <= _MOST_STEPS * step and isinstance(count, int) and isinstance(x.shape[axis], int):
+        windows = _of_steps(ctx, x, axis, count, size, step)
     else:
         starts = np.arange(ctx.static(count, "dimension"), dtype=np.int32) * step
         cells = ctx.constant(starts[:, None] + np.arange(size, dtype=np.int32))
         windows = ctx.emit("GATHER", x, cells, shape=shape, axis=axis)
     order = [place for place in range(windows.rank) if place != axis + 1]
     return permuted(ctx, windows, [*order, axis + 1])
+
+
+def _of_steps(ctx: Context, x: Value, axis: int, count: int, size: int, step: int) -> Value:
+    """Windows that overlap: each of a few whole steps, which XNNPACK takes, and GATHER it does not.
+
+    A window is a step from each of several places on; of the last one it may be only the beginning.
+    """
+    last = -(-size // step) - 1
+    missing = (last + count) * step - example(x.shape[axis])
+    if missing > 0:
+        x = ctx.pad(x, [(0, missing if place == axis else 0) for place in range(x.rank)])
+    shape = (*x.shape[:axis], count, step, *x.shape[axis + 1 :])
+    steps = [
+        ctx.reshape(ctx.slice(x, axis, place * step, count * step), shape)
+        for place in range(last + 1)
+    ]
+    steps[-1] = ctx.slice(steps[-1], axis + 1, 0, size - last * step)
+    return ctx.concat(steps, axis + 1)
 
 
 @lowers("aten.as_strided", "aten.as_strided_copy")
