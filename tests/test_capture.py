@@ -47,6 +47,13 @@ class Remembering(nn.Module):
         return x + self.seen
 
 
+class Exporting(nn.Module):
+    """Computes something else for ``torch.export``."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if torch.compiler.is_exporting() else x * 3
+
+
 class Noisy(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + torch.rand_like(x)
@@ -98,12 +105,22 @@ def test_a_model_runs_once_beside_its_capture(tmp_path: Path) -> None:
     assert all(each["sha256"] == digest(tmp_path / each["path"]) for each in entries)
 
 
-@pytest.mark.parametrize("model", [Remembering(), Noisy()], ids=["state", "noise"])
-def test_a_graph_that_gives_another_result_is_refused(model: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Remembering(), "the model keeps state or draws random numbers"),
+        (Noisy(), "the model keeps state or draws random numbers"),
+        (Exporting(), "the model computes something else while torch.compiler.is_exporting()"),
+    ],
+    ids=["state", "noise", "export"],
+)
+def test_a_graph_that_gives_another_result_is_refused(
+    model: nn.Module, reason: str, tmp_path: Path
+) -> None:
     result = bridge.convert(model, (torch.rand(2, 3),), to="tflite", out=tmp_path, validate=False)
     outcome = next(each for each in result.outcomes if each.subject == "torch-export")
     assert (outcome.stage, outcome.symptom) == (Stage.COMPARE, Symptom.MISMATCH)
-    assert "the model keeps state or draws random numbers" in outcome.detail
+    assert reason in outcome.detail
 
 
 def test_a_model_that_computes_something_else_the_first_time_is_captured(tmp_path: Path) -> None:
