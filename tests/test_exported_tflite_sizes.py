@@ -50,6 +50,23 @@ def test_batch_and_image_size(
                 computes(path, module, {"x": torch.randn(batch, 3, height, width)})
 
 
+class Masking(torch.nn.Module):
+    """Adds a constant of the type of a batch, as shifted windows do with their mask."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = x.new_zeros((3, 4))
+        mask[:, 0] = -100
+        return x + mask
+
+
+def test_a_constant_of_the_type_of_what_changes(tmp_path: Path) -> None:
+    module = Masking()
+    result = convert(module, None, tmp_path, declared=["x=?x3x4"])
+    path = follows(result, {"x": torch.randn(2, 3, 4)}).path
+    for batch in (1, 5):
+        computes(path, module, {"x": torch.randn(batch, 3, 4)})
+
+
 def test_a_picture_of_any_size_goes_down_and_up(tmp_path: Path) -> None:
     module = Segmenter()
     result = convert(module, None, tmp_path, declared=["image=?x3x?16x16"])

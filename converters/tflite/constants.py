@@ -86,8 +86,10 @@ class Constants:
                     self._own(borrowed)
             if argument in self._tensors:
                 return self._tensors[argument]
-            fake = argument.meta["val"]  # only its shape and type are read: see _LIKE
-            return torch.empty((), dtype=fake.dtype).expand(fake.shape)
+            fake = argument.meta["val"]  # of an operator in _LIKE
+            # of its sizes those that change are not read, as the result has none of them
+            shape = [size if isinstance(size, int) else 1 for size in fake.shape]
+            return torch.empty((), dtype=fake.dtype).expand(shape)
 
         return value
 
