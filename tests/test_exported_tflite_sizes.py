@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import bridge
 from bridge.api import SourceOptions
 from bridge.cli.validate import validate
+from bridge.inspection.tflite_graph import read_graph
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,37 @@ def test_a_constant_of_the_type_of_what_changes(tmp_path: Path) -> None:
     path = follows(result, {"x": torch.randn(2, 3, 4)}).path
     for batch in (1, 5):
         computes(path, module, {"x": torch.randn(batch, 3, 4)})
+
+
+class Shuffling(torch.nn.Module):
+    """Two units of ShuffleNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = torch.nn.Conv2d(3, 8, 1)
+        self.branches = torch.nn.ModuleList(torch.nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+        self.leave = torch.nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.enter(x)
+        for branch in self.branches:
+            kept, changed = x.chunk(2, dim=1)
+            x = torch.cat([kept, branch(changed)], dim=1)
+            batch, _, height, width = x.shape
+            x = x.view(batch, 2, 4, height, width).transpose(1, 2).reshape(batch, 8, height, width)
+        return self.leave(x)
+
+
+def test_channels_are_shuffled_within_the_partition_of_xnnpack(tmp_path: Path) -> None:
+    """XNNPACK takes no SLICE with a size of -1."""
+    module = Shuffling()
+    result = convert(module, None, tmp_path, declared=["x=?x3x8x8"])
+    path = follows(result, {"x": torch.randn(2, 3, 8, 8)}).path
+    for batch in (1, 3):
+        computes(path, module, {"x": torch.randn(batch, 3, 8, 8)})
+    names = [operator.name for operator in read_graph(path).operators]
+    assert "STRIDED_SLICE" in names
+    assert "SLICE" not in names
 
 
 def test_a_picture_of_any_size_goes_down_and_up(tmp_path: Path) -> None:

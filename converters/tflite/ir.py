@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sizes import Dim, Shape, Size, elements, is_static
+from .sizes import Dim, Shape, Size, elements, example, is_static
 
 Array = NDArray[Any]
 Permutation = tuple[int, ...]
@@ -242,3 +242,20 @@ def reshape_op(value: Value, result: Value, layers: tuple[str, ...]) -> Op:
     """Return the RESHAPE from one value to another; at most one size of the result changes."""
     sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
     return Op("RESHAPE", [value, integers(sizes)], [result], {"new_shape": sizes}, layers)
+
+
+def channels_op(value: Value, start: int, count: int, layers: tuple[str, ...]) -> Op:
+    """Return the operator that takes some of the last axis, of other axes whatever they have.
+
+    XNNPACK takes no SLICE with a size of -1, and does take a STRIDED_SLICE that masks it.
+    """
+    result = Value(shape=(*value.shape[:-1], count), dtype=value.dtype)
+    begin = integers([0] * (value.rank - 1) + [start])
+    if value.is_static:
+        sizes = integers(map(example, result.shape))
+        return Op("SLICE", [value, begin, sizes], [result], {}, layers)
+    end = integers([0] * (value.rank - 1) + [start + count])
+    others = (1 << value.rank - 1) - 1
+    masks = {"begin_mask": others, "end_mask": others}
+    strides = integers([1] * value.rank)
+    return Op("STRIDED_SLICE", [value, begin, end, strides], [result], masks, layers)

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..ir import Array, Graph, Op, Value, constant, integers
+from ..ir import Array, Graph, Op, Value, channels_op, constant
 from ..layout.network import is_transpose
-from ..sizes import Size
 
 _MOST_PARTS = 12  # of one operand; more would cost more than the shuffle
 _CARRIERS = frozenset(
@@ -318,13 +317,12 @@ class _Plan:
             (source, start, size) = parts[0]
             if size == _width(source):
                 return source
-            result = Value(shape=(*source.shape[:-1], size), dtype=source.dtype)
-            begin = [0] * (source.rank - 1) + [start]
-            sizes = [_static(each) for each in source.shape[:-1]] + [size]
-            inputs: list[Value | None] = [source, integers(begin), integers(sizes)]
-            ops.append(Op("SLICE", inputs, [result], {}, reader.op.layers[:1]))
+            ops.append(channels_op(source, start, size, reader.op.layers[:1]))
+            result = ops[-1].output
         else:
-            inputs = [self._operand((part,), reader, made, ops) for part in parts]
+            inputs: list[Value | None] = [
+                self._operand((part,), reader, made, ops) for part in parts
+            ]
             result = Value(shape=reader.value.shape, dtype=reader.value.dtype)
             options = {"axis": result.rank - 1}
             ops.append(Op("CONCATENATION", inputs, [result], options, reader.op.layers[:1]))
@@ -349,10 +347,6 @@ def _joined(operands: list[_Channels]) -> _Channels:
 def _width(value: Value) -> int:
     size = value.shape[-1]
     return size if isinstance(size, int) else 0
-
-
-def _static(size: Size) -> int:
-    return size if isinstance(size, int) else -1
 
 
 def _write_in_order(op: Op, order: Array) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir import Graph, Op, Value, constant, integers
-from ..sizes import Dim
+from ..ir import Graph, Op, Value, channels_op, constant
 
 # Cells of the accumulator of LiteRT's plain kernel: of more channels it takes no step forward.
 MOST_CHANNELS = 4832
@@ -56,8 +55,5 @@ def _sliced(value: Value, start: int, count: int, op: Op, ops: list[Op]) -> Valu
     """Some channels of a value."""
     if value.data is not None:
         return constant(value.data[..., start : start + count], name=value.name)
-    result = Value(shape=(*value.shape[:-1], count), dtype=value.dtype)
-    begin = [0] * (value.rank - 1) + [start]
-    sizes = [-1 if isinstance(size, Dim) else size for size in result.shape]
-    ops.append(Op("SLICE", [value, integers(begin), integers(sizes)], [result], {}, op.layers))
-    return result
+    ops.append(channels_op(value, start, count, op.layers))
+    return ops[-1].output
