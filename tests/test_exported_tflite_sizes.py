@@ -68,6 +68,22 @@ def test_a_constant_of_the_type_of_what_changes(tmp_path: Path) -> None:
         computes(path, module, {"x": torch.randn(batch, 3, 4)})
 
 
+class Empty(torch.nn.Module):
+    """Leaves nothing as it is, as rotations of a whole head do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turned, kept = x[..., :4], x[..., 4:]
+        return torch.cat([turned * 2, kept], -1) + kept.sum()
+
+
+def test_a_tensor_without_elements_of_a_size_that_changes(tmp_path: Path) -> None:
+    module = Empty()
+    result = convert(module, None, tmp_path, declared=["x=?x3x4"])
+    path = follows(result, {"x": torch.randn(2, 3, 4)}).path
+    for batch in (1, 5):
+        computes(path, module, {"x": torch.randn(batch, 3, 4)})
+
+
 class Shuffling(torch.nn.Module):
     """Two units of ShuffleNet."""
 

@@ -24,7 +24,7 @@ from .inference import Result
 from .ir import Graph, Origin, Value, constant
 from .lowering import find_lowering
 from .origins import Origins, own_origins
-from .sizes import Dim, example, is_static, shape_of, size_of
+from .sizes import Dim, is_static, shape_of, size_of
 
 if TYPE_CHECKING:
     import torch
@@ -156,15 +156,17 @@ class Lowerer:
             self._mark(value, layer)
 
     def _mark(self, value: Value, layer: str) -> None:
-        """Note that a value holds a layer's result."""
-        if not value.is_constant and all(origin.layer != layer for origin in value.origins):
+        """Note that a value holds a layer's result; LiteRT shows none without elements."""
+        if value.is_constant or 0 in value.shape:
+            return
+        if all(origin.layer != layer for origin in value.origins):
             value.origins.append(Origin(layer))
 
     def _lower_call(self, node: Node) -> Any:
         self.context.layer = self.origins.parts.get(node, "")
         results = _results(node.meta["val"])
         if all(0 in shape for shape, _ in results):
-            return _empty(node.meta["val"])
+            return self._empty(node.meta["val"])
         self.context.results = results
         self.context.contiguous = _reads_contiguous(node)
         packet, overload = _names(node.target)
@@ -176,6 +178,12 @@ class Lowerer:
         made = lowering.function(self.context, *args, **kwargs)
         self._note_complex(node, made)
         return _checked(made, node.meta["val"], packet)
+
+    def _empty(self, value: Any) -> Any:
+        """What a node without any elements stands for."""
+        if isinstance(value, list | tuple):
+            return [self._empty(each) for each in value]
+        return self.context.filled(shape_of(value.shape), 0, ir_dtype(value.dtype))
 
     def _note_complex(self, node: Node, made: Any) -> None:
         """Let lowerings know which values are of complex numbers."""
@@ -382,18 +390,6 @@ def _placeholder(value: Any) -> Any:
         return Value(shape=shape_of(value.shape), dtype=ir_dtype(value.dtype))
     except ConversionError:
         return Value(shape=shape_of(value.shape), dtype="float32")
-
-
-def _empty(value: Any) -> Any:
-    """Constants without elements for results that have none."""
-    import numpy as np
-
-    if isinstance(value, list | tuple):
-        return [_empty(each) for each in value]
-    shape = shape_of(value.shape)
-    if not is_static(shape):
-        raise Unsupported("it makes a tensor without elements of a size that changes")
-    return constant(np.empty(list(map(example, shape)), dtype=ir_dtype(value.dtype)))
 
 
 def _checked(made: Any, value: Any, operator: str) -> Any:
