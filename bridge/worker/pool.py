@@ -159,7 +159,8 @@ class WorkPool:
             if known is not None and known.alive:
                 return known
             if known is not None:
-                self._drop(place, known)
+                with known.turn:  # the thread whose job it died of still reads what it said
+                    self._drop(place, known)
             if is_ours(place):
                 started = WorkerProcess(path=sys.path)
             else:
